@@ -119,6 +119,11 @@ class PipelineError(Exception):
 
     exit_code = 1
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Python names of the parameters that the message marks. Only :class:`ParameterError` marks any."""
+        return ()
+
 
 class ConfigError(PipelineError, ValueError):
     """A flag or a line of ``corpus.toml`` cannot be used."""
@@ -155,6 +160,11 @@ class ParameterError(QueryError):
     def spelled(self, spell: Callable[[str], str]) -> str:
         """Return the message with each parameter spelled by a function of its Python name."""
         return re.sub(f"{_MARK}(\\w+){_MARK}", lambda found: spell(found[1]), str(self.args[0]))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Python names of the parameters that the message is about, in the order in which it names them."""
+        return tuple(dict.fromkeys(re.findall(f"{_MARK}(\\w+){_MARK}", str(self.args[0]))))
 
 
 _MARK = "\x1a"  # a control character, which no message has otherwise

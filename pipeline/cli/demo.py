@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -59,7 +60,14 @@ def demo(folder: Path, serial: bool) -> None:
     found = [_family_at(truth, hit) for hit in hits]
     put(f"\nThe query is a {FAMILY} signal; {found.count(FAMILY)} of its {len(found)} hits are {FAMILY} signals.\n"
         f"Picture: {shown(picture)}\n"
-        f"Done in {duration(time.perf_counter() - began)}.")
+        f"Done in {duration(time.perf_counter() - began)}.\n\n"
+        "To drag over a pattern in a browser, and to find its look-alikes there:")
+    put(f"$ {shown(shlex.join([_program(), 'serve', '--corpus', str(corpus)]))}")
+
+
+def _program() -> str:
+    """Return how a shell finds this program: by its name alone only if that is on the path."""
+    return "lookalike" if shutil.which("lookalike") or not sys.argv[0].endswith("lookalike") else sys.argv[0]
 
 
 def _step(*words: str | Path) -> None:

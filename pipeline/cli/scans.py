@@ -11,6 +11,8 @@ import click
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_csv, put_json, remark
+from pipeline.cli.search import flags_in_messages
+from pipeline.errors import QueryError
 from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ def scans(scan: str | None, corpus: Path, f_start_mhz: float | None, f_stop_mhz:
         table, text = table_of_scans(found), lines(found)
         record = {"scans": [one.to_json() for one in found]}
     else:
-        windows = opened.kept_windows(scan, f_start_mhz, f_stop_mhz)
+        with flags_in_messages(QueryError):
+            windows = opened.kept_windows(scan, f_start_mhz, f_stop_mhz)
         table, text = table_of_windows(windows, scan), lines_of_windows(windows)
         record = {"windows": [one.to_json() for one in windows]}
     if out is not None:

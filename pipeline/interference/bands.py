@@ -48,11 +48,6 @@ class KnownBand:
     """Document that gives the ends."""
     note: str = ""
 
-    def touches(self, f_start_mhz: float, f_stop_mhz: float, telescope: str) -> bool:
-        """Tell whether a range in MHz, as a telescope sees it, shares frequencies with the band."""
-        return (self.f_start_mhz < f_stop_mhz and f_start_mhz < self.f_stop_mhz
-                and self.telescope.upper() in ("", telescope.upper()))
-
 
 def user_table() -> Path:
     """Return the path of the user's own table, which may not exist: ``known-bands.csv`` beside ``config.toml``."""
@@ -75,6 +70,15 @@ def known_bands() -> tuple[KnownBand, ...]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
     return _with_user_rows(path, status.st_mtime_ns, status.st_size)
+
+
+def touching(
+    bands: Iterable[KnownBand], f_start_mhz: float, f_stop_mhz: float, telescope: str
+) -> list[KnownBand]:
+    """Return those of some bands that share frequencies with a range in MHz, as a telescope sees it."""
+    # in one loop: a search asks for each of its hits, and a call for each band would be slow
+    return [band for band in bands if band.f_start_mhz < f_stop_mhz and f_start_mhz < band.f_stop_mhz
+            and band.telescope.upper() in ("", telescope.upper())]
 
 
 def names_at(
@@ -103,8 +107,7 @@ def known_names(
     f_start_mhz: float, f_stop_mhz: float, telescope: str, bands: Sequence[KnownBand] | None = None
 ) -> tuple[str, ...]:
     """Return what :func:`names_at` does, for a telescope that is given by its name in source ids."""
-    touched = [band for band in (known_bands() if bands is None else bands)
-               if band.touches(f_start_mhz, f_stop_mhz, telescope)]
+    touched = touching(known_bands() if bands is None else bands, f_start_mhz, f_stop_mhz, telescope)
     touched.sort(key=lambda band: (band.f_stop_mhz - band.f_start_mhz, band.name))
     return tuple(band.name for band in touched)
 

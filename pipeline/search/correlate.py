@@ -125,7 +125,7 @@ def _flat(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Subtract each row's mean and each window's slope along the channels. Extreme pixels count little."""
     along = np.linspace(-1, 1, image.shape[2], dtype=np.float32)
     quiet = np.clip(image, -_CLIP_LEVEL, _CLIP_LEVEL)
-    slope = (quiet @ along).mean(axis=1) / (along @ along)
+    slope = (quiet @ along).mean(axis=1) / np.float32(along @ along)
     flat: NDArray[np.float32] = image - quiet.mean(axis=2, keepdims=True) - slope[:, None, None] * along
     return flat
 

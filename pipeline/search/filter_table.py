@@ -149,8 +149,10 @@ def _share_channels(ranges: Iterable[MhzRange], tiling: Tiling, numbers: NDArray
 
 def _ranges_of(chosen: ChosenBands, header: Header) -> list[MhzRange]:
     """Return the ranges of the chosen bands that apply to the telescope of a source."""
-    return [(band.f_start_mhz, band.f_stop_mhz) for band in chosen.bands
-            if band.touches(header.f_min_mhz, header.f_max_mhz, header.telescope)]
+    from pipeline.interference import touching
+
+    return [(band.f_start_mhz, band.f_stop_mhz)
+            for band in touching(chosen.bands, header.f_min_mhz, header.f_max_mhz, header.telescope)]
 
 
 def _share_channels_with_bands(choices: Iterable[ChosenBands], tiling: Tiling, numbers: NDArray[np.int64]) -> Mask:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.catalogue import scans_among
-from pipeline.errors import ParameterError
+from pipeline.errors import ParameterError, parameter
 from pipeline.export import SCAN_COLUMNS, WINDOW_COLUMNS, Table
 from pipeline.grid.places import first_channels
 from pipeline.views import View, split_id, view_of
@@ -47,7 +47,7 @@ class ListedScan:
     """True if the corpus has an overview of the scan."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the flat record that ``list --json`` prints."""
+        """Return the flat record that ``scans --json`` prints."""
         return {**asdict(self), "views": list(self.views)}
 
 
@@ -72,7 +72,7 @@ class ListedWindow:
     """The gate's largest box sum, in standard deviations of that box's noise."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the flat record that ``list SOURCE --json`` prints."""
+        """Return the flat record that ``scans SCAN --json`` prints."""
         return asdict(self)
 
 
@@ -121,7 +121,9 @@ def list_windows(corpus: OpenCorpus, scan_id: str, f_start_mhz: float | None = N
     low = header.f_min_mhz if f_start_mhz is None else f_start_mhz
     high = header.f_max_mhz if f_stop_mhz is None else f_stop_mhz
     if not low < high:
-        raise ParameterError(f"{low}–{high} MHz is no range: give the lower frequency first, as f_start_mhz")
+        raise ParameterError(f"{low}–{high} MHz is no range of this scan, whose band is {header.f_min_mhz:.6f} to "
+                             f"{header.f_max_mhz:.6f} MHz; give the lower frequency first, as "
+                             f"{parameter('f_start_mhz')}")
     found: list[tuple[float, str, int]] = []
     for source_id in (scan_id, *(view.id_of(scan_id) for view in views_of(corpus, scan_id))):
         found += [(snr, source_id, number) for snr, number in _touching(corpus, source_id, low, high)]

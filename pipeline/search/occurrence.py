@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError, parameter
 from pipeline.grid.places import Places
-from pipeline.interference import bands_named
+from pipeline.interference import bands_named, touching
 from pipeline.model import SECONDS_PER_DAY, Header, Hit, Window
 from pipeline.occurrence import (
     Axis,
@@ -266,8 +266,9 @@ def _searched_part(corpus: OpenCorpus, source_id: str, filters: Filters) -> Sear
                            lambda name: corpus.exposure(source_id, name))
     if not filters:
         return scan
-    known = [(band.f_start_mhz, band.f_stop_mhz) for name in filters.not_known for band in bands_named(name)
-             if band.touches(scan.header.f_min_mhz, scan.header.f_max_mhz, scan.header.telescope)]
+    header = scan.header
+    known = [(band.f_start_mhz, band.f_stop_mhz) for name in filters.not_known
+             for band in touching(bands_named(name), header.f_min_mhz, header.f_max_mhz, header.telescope)]
     allowed = allowed_ranges(filters.only_mhz, [*filters.not_mhz, *known])
     return scan.within(allowed, filters.after_mjd, filters.before_mjd)
 

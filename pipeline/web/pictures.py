@@ -54,7 +54,7 @@ def rows_of_picture(content: bytes, name: str, told: Told, pinned: Pinned, uploa
 
     What cannot be used is the reason of the row: the person may say more of the plot, and have it read again.
     """
-    row: dict[str, Any] = {"row": 1, "words": "", "request": None, "reason": ""}
+    row: dict[str, Any] = {"row": 1, "words": "", "request": None, "reason": "", "parameters": []}
     drawn = b""
     try:
         reading = read_plot(Path(name), content=content, max_pixels=MAX_PIXELS, **told.of_reading())
@@ -64,6 +64,7 @@ def rows_of_picture(content: bytes, name: str, told: Told, pinned: Pinned, uploa
         row["request"] = {"upload": uploads.add(power), "view": view}
     except (ParameterError, QueryError) as error:
         row["reason"] = pinned.shorten(str(error))
+        row["parameters"] = list(error.parameters)
     picture_id = hashlib.sha256(content).hexdigest()[:20]
     pictures.put(picture_id, SentPicture(name, content, drawn), len(content) + len(drawn))
     return {"kind": "picture", "left_out": 0, "rows": [row], "picture": picture_id, "is_drawn": bool(drawn)}

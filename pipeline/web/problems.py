@@ -37,6 +37,8 @@ class ProblemBody:
     message: str
     hint: str = ""
     """What to do about it; empty if the message says it."""
+    parameters: tuple[str, ...] = ()
+    """Names of parameters in the message. A page can put the labels of its fields in their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,20 @@ class Problem(Exception):
         See :class:`ProblemBody`.
     headers : mapping, optional
         Further headers of the answer.
+    parameters : tuple of str
+        See :class:`ProblemBody`.
     """
 
     def __init__(self, status: int, code: str, message: str, hint: str = "",
-                 headers: Mapping[str, str] | None = None) -> None:
+                 headers: Mapping[str, str] | None = None, parameters: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.hint, self.headers = status, code, message, hint, headers
+        self.parameters = parameters
 
     def response(self) -> JSONResponse:
         """Return the answer."""
-        body = {"error": {"code": self.code, "message": shown(self.message), "hint": self.hint}}
+        body = {"error": {"code": self.code, "message": shown(self.message), "hint": self.hint,
+                          "parameters": self.parameters}}
         return JsonAnswer(body, self.status, {"Cache-Control": "no-store", **(self.headers or {})})
 
 
@@ -93,7 +99,7 @@ def problem_of(error: PipelineError) -> Problem:
     words = error.message if isinstance(error, SourceError) else str(error)  # people need not see its reason code
     for kind, status, code, hint in _KINDS:
         if isinstance(error, kind):
-            return Problem(status, code, words, hint)
+            return Problem(status, code, words, hint, parameters=error.parameters)
     return Problem(500, "failed", str(error))
 
 
@@ -125,7 +131,7 @@ def add_handlers(app: FastAPI) -> None:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
         return Problem(400, "bad_parameter", f"{where}: {first['msg']}" if where else str(first["msg"]),
-                       "see /api/v1/openapi.json").response()
+                       "see /api/v1/openapi.json", parameters=(where,) if where else ()).response()
 
     app.add_exception_handler(Problem, of_problem)
     app.add_exception_handler(PipelineError, of_problem)

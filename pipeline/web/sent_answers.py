@@ -17,6 +17,8 @@ class QueryRow(Answer):
     """Body of the search for it; None if it cannot be searched for."""
     reason: str
     """Why it cannot; empty if it can."""
+    parameters: tuple[str, ...] = ()
+    """Names of parameters in ``reason``, such as ``hz`` of a picture."""
 
 
 class QueryRows(Answer):

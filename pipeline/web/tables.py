@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 
 from pipeline.export import NIGHT_COLUMNS, ROW_COLUMNS, TABLE_FORMATS, Table, encoded_table
 from pipeline.search import list_scan, list_windows, table_of_scans, table_of_windows
+from pipeline.support.text import counted
 from pipeline.web.exports import MEDIA_TYPES
 from pipeline.web.looking import Mhz, scan_in
 from pipeline.web.nights import nights_in
@@ -19,6 +20,10 @@ from pipeline.web.sources import scans_with
 
 routes = APIRouter(prefix="/api/v1", tags=["tables"])
 MAX_NIGHTS = 10_000
+MAX_WINDOWS = 100_000
+"""Windows that a file holds."""
+TRUNCATED = "X-Truncated"
+"""Header of a file that does not hold all rows: which ones it holds. Formats that have room for it say it, too."""
 FILES: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPES[form]: {} for form in TABLE_FORMATS}}}
 
 
@@ -36,12 +41,19 @@ async def sources_table(form: str, parts: ItsParts, q: str = "") -> Response:
 
 @routes.get("/sources/{source_id}/windows.{form}", response_class=Response, responses=FILES)
 async def windows_table(source_id: str, form: str, parts: ItsParts, f_start_mhz: Mhz = None, f_stop_mhz: Mhz = None,
-                        limit: Annotated[int, Query(ge=1, le=100_000)] = 100_000) -> Response:
-    """Kept windows that touch a range of frequency, as a file."""
+                        limit: Annotated[int, Query(ge=1, le=MAX_WINDOWS)] = MAX_WINDOWS) -> Response:
+    """Kept windows that touch a range of frequency, as a file. If there are more than ``limit``, those with the
+    highest SNR; the header ``X-Truncated`` and the file, apart from CSV, then say so.
+    """
     pinned = parts.archive.pinned
     scan_id = scan_in(pinned, source_id)
-    return await file_of(parts, f"windows-{scan_id}", form, lambda: table_of_windows(
-        list_windows(pinned.opened, scan_id, f_start_mhz, f_stop_mhz, limit)[0], scan_id))
+
+    def table() -> Table:
+        windows, are_more = list_windows(pinned.opened, scan_id, f_start_mhz, f_stop_mhz, limit)
+        words = f"only the {counted(len(windows), 'window')} with the highest SNR; there are more in this range"
+        return _cut(table_of_windows(windows, scan_id), words if are_more else "")
+
+    return await file_of(parts, f"windows-{scan_id}", form, table)
 
 
 @routes.get("/families.{form}", response_class=Response, responses=FILES)
@@ -63,10 +75,20 @@ async def rows_table(table_id: str, form: str, parts: ItsParts) -> Response:
 
 @routes.get("/nights.{form}", response_class=Response, responses=FILES)
 async def nights_table(form: str, parts: ItsParts) -> Response:
-    """Nightly runs as a file, the last one first."""
-    return await file_of(parts, "nights", form, lambda: Table(
-        name="nights", description="Nightly runs", columns=NIGHT_COLUMNS,
-        rows=[one.model_dump() for one in nights_in(parts.settings.reports, MAX_NIGHTS).nights]))
+    """Nightly runs as a file, the last one first: at most 10,000."""
+    def table() -> Table:
+        found = nights_in(parts.settings.reports, MAX_NIGHTS)
+        words = f"only the last {counted(len(found.nights), 'night')} of {found.total:,}"
+        return _cut(Table(name="nights", description="Nightly runs", columns=NIGHT_COLUMNS,
+                          rows=[one.model_dump() for one in found.nights]),
+                    words if found.total > len(found.nights) else "")
+
+    return await file_of(parts, "nights", form, table)
+
+
+def _cut(table: Table, words: str) -> Table:
+    """Return a table that says which rows it holds, if these are not all."""
+    return replace(table, about={**table.about, "truncated": words}) if words else table
 
 
 async def file_of(parts: Parts, name: str, form: str, table: Callable[[], Table]) -> Response:
@@ -74,6 +96,12 @@ async def file_of(parts: Parts, name: str, form: str, table: Callable[[], Table]
     if form not in TABLE_FORMATS:
         raise Problem(404, "no_such_format", f"this list is not given as .{form[:20]}",
                       f"use one of {', '.join(TABLE_FORMATS)}")
-    content = await parts.exporting.run(lambda: encoded_table(table(), form))
+
+    def work() -> tuple[bytes, str]:
+        made = table()
+        return encoded_table(made, form), made.about.get("truncated", "")
+
+    content, truncated = await parts.exporting.run(work)
     return Response(content, media_type=MEDIA_TYPES[form], headers={
-        "Content-Disposition": f'attachment; filename="lookalike-{name}.{form}"'})
+        "Content-Disposition": f'attachment; filename="lookalike-{name}.{form}"',
+        **({TRUNCATED: truncated} if truncated else {})})

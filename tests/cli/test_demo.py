@@ -38,14 +38,16 @@ def small_archive(folder: Path) -> dict[Path, list[Truth]]:
 def check(lookalike: Lookalike, ran: Ran, folder: Path, truth: dict[Path, list[Truth]]) -> None:
     """Compare the last lines of the demo with the truth, and its search with the command that it shows."""
     assert (ran.code, ran.err) == (0, "")
-    *_, count, picture, seconds = ran.out.splitlines()
+    *_, count, picture, seconds, _, _, serve = ran.out.splitlines()
     found = re.fullmatch(rf"The query is a {FAMILY} signal; (\d+) of its (\d+) hits are {FAMILY} signals\.", count)
     assert found is not None
     assert picture == f"Picture: {folder}/gallery.png"
     assert (folder / "gallery.png").read_bytes().startswith(b"\x89PNG")
     assert re.fullmatch(r"Done in .+\.", seconds)
 
-    ingest, index, search = (shlex.split(line)[2:] for line in ran.out.splitlines() if line.startswith("$ lookalike "))
+    assert shlex.split(serve)[2:] == ["serve", "--corpus", f"{folder}/corpus"]
+    commands = [line for line in ran.out.splitlines() if line.startswith("$ lookalike ") and line != serve]
+    ingest, index, search = (shlex.split(line)[2:] for line in commands)
     assert [ingest[0], index[0], search[0]] == ["ingest", "index", "search"]
     assert lookalike(*ingest).out.startswith(f"{len(truth)} files: 0 done, {len(truth)} skipped, 0 failed")
     assert lookalike(*search).out in ran.out

@@ -728,7 +728,7 @@ def test_errors_have_one_form(served: Served) -> None:
     assert [answer.status_code for answer in bad] == [404, 404, 400, 400, 400, 400, 404, 400, 400, 405]
     for answer in bad:
         error = answer.json()["error"]
-        assert error.keys() == {"code", "message", "hint"}
+        assert error.keys() == {"code", "message", "hint", "parameters"}
         assert error["code"]
         assert error["message"]
 

@@ -21,6 +21,7 @@ from pipeline.nightly import nightly
 from pipeline.run import find_families, name_family
 from pipeline.search import open_corpus
 from pipeline.web import ServeSettings
+from pipeline.web.access import add_person
 from tests.web.conftest import FILES, LINES, SCRIPT, Served, dat, serving
 
 
@@ -172,3 +173,43 @@ def test_a_table_is_saved_in_the_format_of_its_suffix(own: Served, tmp_path: Pat
     assert len(parse_single_table(out).array) == 2
     wrong = CliRunner().invoke(lookalike, ["scans", "--corpus", str(own.parts.archive.root), "--out", "x.doc"])
     assert wrong.exit_code != 0
+
+
+def test_a_file_that_does_not_hold_all_windows_says_so(own: Served) -> None:
+    address = f"/api/v1/sources/{own.scans[1]}/windows"
+    every = own.get(f"{address}.json").json()
+    assert "truncated" not in every
+    words = "only the 2 windows with the highest SNR; there are more in this range"
+    for form in TABLE_FORMATS:
+        assert "X-Truncated" not in own.get(f"{address}.{form}").headers
+        cut = own.get(f"{address}.{form}", params={"limit": 2})
+        assert cut.headers["X-Truncated"] == words
+        if form != "csv":
+            assert words.encode() in cut.content
+        if form != "html":
+            assert len(rows_of(cut, form)) == 2
+    strongest = sorted(one["snr"] for one in every["rows"])[-2:]
+    assert sorted(one["snr"] for one in own.get(f"{address}.json", params={"limit": 2}).json()["rows"]) == strongest
+
+
+def test_a_list_of_nights_that_is_cut_says_so(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.web.tables.MAX_NIGHTS", 2)
+    for day in (1, 2, 3):
+        (tmp_path / f"2026-01-0{day}.json").write_text(json.dumps({"headline": "y"}))
+    with serving(ServeSettings(corpus=corpus, port=0, report_dir=tmp_path)) as served:
+        answer = served.get("/api/v1/nights.json")
+        assert answer.headers["X-Truncated"] == answer.json()["truncated"] == "only the last 2 nights of 3"
+
+
+def test_a_reader_may_take_every_list_away_and_a_stranger_none(own: Served, tmp_path: Path) -> None:
+    token = add_person(tmp_path / "people.toml", "ben", "reader")
+    scan = own.scans[1]
+    root = own.parts.archive.root
+    with serving(ServeSettings(corpus=root, port=0, tokens=tmp_path / "people.toml")) as served, \
+            httpx.Client(base_url=served.address) as stranger:
+        for path in ("sources", f"sources/{scan}/windows", "families", "nights"):
+            for form in TABLE_FORMATS:
+                address = f"/api/v1/{path}.{form}"
+                answer = stranger.get(address, headers={"Authorization": f"Bearer {token}"})
+                assert answer.status_code == 200, (address, answer.text)
+                assert stranger.get(address).status_code == 401

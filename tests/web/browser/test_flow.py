@@ -505,3 +505,63 @@ def test_a_night_that_lands_meanwhile_is_offered_and_shown(open_page: OpenPage, 
     page.get_by_role("button", name="is there: show it").click()
     page.locator(".sources tbody tr", has_text="LATER").wait_for()
     assert site.parts.archive.pinned.generation > before
+
+
+def test_a_range_that_is_none_is_not_searched_for_as_the_one_before(open_page: OpenPage, site: Site) -> None:
+    page = open_page(waterfall(site, "on1", COMB - 16, COMB + 144))
+    drag(page, (16.5 / 160, 0.5), (143.5 / 160, 0.5))
+    page.locator(".go").wait_for()
+    for start, stop, words in (("1600", "1601", "is not in this file. Its band is 1400.000000 to"),
+                               ("1400.02", "1400.01", "Give the lower frequency first."),
+                               ("", "1400.01", "Drag over a pattern")):
+        for field, text in (("#f-start", start), ("#f-stop", stop)):
+            page.locator(field).press("Control+a")
+            page.keyboard.press("Delete")
+            page.keyboard.type(text)
+            page.keyboard.press("Tab")
+        page.get_by_text(words).wait_for()
+        page.locator(".go").wait_for(state="hidden")
+        assert page.get_by_role("button", name="Find look-alikes").is_disabled()
+        assert page.locator("#f-stop").input_value() == stop
+    until(page, "!location.search.includes('selected')")
+
+
+def test_the_files_of_a_refined_search_are_at_hand_and_say_what_they_hold(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)), viewport={"width": 1280, "height": 800})
+    page.wait_for_selector(".exports")
+    assert page.get_by_role("button", name="Undo").is_disabled()
+    page.locator(".hit .yes").first.click()
+    assert page.get_by_role("button", name="Undo").is_enabled()
+    refined(page)
+    page.get_by_text("refined with 1 yes and 0 no").wait_for()
+    page.wait_for_selector(".exports", state="attached")
+    page.get_by_role("button", name="Export").click()
+    until(page, "document.querySelector('.exports summary') === document.activeElement")
+    csv_link = page.get_by_role("link", name="CSV")
+    until(page, "document.querySelector('.exports a').getBoundingClientRect().bottom <= innerHeight")
+    page.get_by_text("The windows that you marked are examples").wait_for()
+    with page.expect_download() as loaded:
+        csv_link.click()
+    text = loaded.value.path().read_text()
+    rows = list(csv.DictReader(line for line in io.StringIO(text) if line[0] != "#"))
+    held = {f"{row['source']}/{row['window']}" for row in rows}
+    example = page.locator(".hit", has_text="Your example").first.get_attribute("data-window")
+    assert example not in held
+    page.get_by_text(f"The files hold the {len(rows)} hit").wait_for()
+
+
+def test_a_search_whose_filters_leave_nothing_can_be_sent_without_them(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site), filters='{"only_target":["nowhere"]}'))
+    page.get_by_role("link", name="Search without filters").click()
+    page.wait_for_selector(".hit")
+    assert "filters" not in page.url
+    assert f"{window_of(site)}" in page.url
+
+
+def test_a_row_of_the_archive_opens_its_scan_wherever_it_is_clicked(open_page: OpenPage, site: Site) -> None:
+    page = open_page("/")
+    page.get_by_role("link", name="Open a scan").click()
+    row = page.locator(".sources tbody tr").nth(1)
+    row.locator("td").last.click()
+    until(page, "location.pathname.startsWith('/waterfall/')")
+    page.wait_for_selector(".panel[aria-busy=false]")

@@ -62,6 +62,9 @@ export const resultsAddress = (request, id = "new") => `/results/${encodeURIComp
 /** Return the address of the look-alikes of a window that is called SOURCE/NUMBER. */
 export const likeAddress = (window) => resultsAddress({ window, on_off: true, k: 24 });
 
+/** Return the id of the scan of a source, which may be an averaged view of it. A target may have a + in its name. */
+export const scanOf = (source) => source.replace(/\+(?:f(?:4|16|64)(?:t(?:4|16))?|t(?:4|16))$/, "");
+
 /** Return the address of a range in the waterfall of a source. */
 export const waterfallAddress = (source, fStartMhz, fStopMhz) =>
   `/waterfall/${encodeURIComponent(source)}?${queryOf({ f_start: fStartMhz, f_stop: fStopMhz })}`;

@@ -1,5 +1,7 @@
 /** Requests to the server. All are to the same origin, below `/api/v1`. */
 
+import { worded } from "./labels_of_fields.js";
+
 const ROOT = "/api/v1/";
 
 /** Event: the server does not answer, or does not know this browser any more. */
@@ -40,7 +42,8 @@ async function failure(response) {
   return new ApiError(
     response.status,
     error.code || String(response.status),
-    error.message || `The server answered with ${response.status} ${response.statusText}`.trim(),
+    worded(error.message || "", error.parameters) ||
+      `The server answered with ${response.status} ${response.statusText}`.trim(),
     error.hint || "",
   );
 }

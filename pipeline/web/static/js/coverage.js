@@ -2,9 +2,13 @@
 
 import { get } from "./api.js";
 import { counted, mhz, ticks } from "./axes.js";
-import { fill, h, svg, table } from "./dom.js";
+import { fill, h, oncePerFrame, svg, table } from "./dom.js";
 
-const WIDTH = 1000;
+const LEAST_WIDTH = 200;
+const MARGIN = 8;
+/** Border and padding of a picture on both sides, as the style sheet gives them, in dots. */
+const FRAME = 22;
+const LABEL_SPACING = 110;
 const BAR = 14;
 const BINS = 200;
 const MOST_PARTS = 12;
@@ -42,6 +46,7 @@ export function coverage(sources, total) {
   const all = partsOf(bands);
   const parts = all.slice(0, MOST_PARTS);
   const place = h("div", { class: "coverage" });
+  const pictures = h("div", {});
   const words =
     sources.length < total
       ? h("p", { class: "quiet" }, `Of the first ${counted(sources.length, "scan")} of the list.`)
@@ -50,47 +55,59 @@ export function coverage(sources, total) {
     all.length > parts.length
       ? h("p", { class: "quiet" }, `${all.length - parts.length} more ranges are in the table.`)
       : null;
-  const draw = (occupancy, lacks) =>
+  let occupancy = null;
+  let lacks = null;
+  const draw = () => {
+    const width = Math.max(place.clientWidth - FRAME - 2 * MARGIN, LEAST_WIDTH);
     fill(
-      place,
-      words,
+      pictures,
       lacks ? h("p", { class: "bad" }, `The share of windows kept is not known: ${lacks.message}`) : null,
       parts.map((part) =>
         picture(
           part,
           bands.filter((band) => band.start < part.stop && band.stop > part.start),
           occupancy,
-        ),
-      ),
-      left,
-      h(
-        "details",
-        {},
-        h("summary", {}, "Coverage as a table"),
-        table(
-          "Bands",
-          ["from MHz", "to MHz", "scans", "windows searched", "kept", "share kept"],
-          bands.map((band) => [
-            mhz(band.start, 1e3),
-            mhz(band.stop, 1e3),
-            band.scans,
-            band.windows.toLocaleString("en"),
-            band.kept.toLocaleString("en"),
-            band.windows ? `${((100 * band.kept) / band.windows).toFixed(2)} %` : "–",
-          ]),
-          [0, 1, 2, 3, 4, 5],
+          width,
         ),
       ),
     );
-  draw(null);
+  };
+  fill(place, words, pictures, left, tableOf(bands));
+  new ResizeObserver(oncePerFrame(draw)).observe(place); // in dots of the screen, so that labels keep their size
   Promise.all(parts.map((part) => get("occupancy", { f_start_mhz: part.start, f_stop_mhz: part.stop, bins: BINS })))
-    .then((found) => draw(new Map(parts.map((part, i) => [part, found[i]]))))
-    .catch((error) => draw(null, error));
+    .then((found) => {
+      occupancy = new Map(parts.map((part, i) => [part, found[i]]));
+    })
+    .catch((error) => {
+      lacks = error;
+    })
+    .finally(draw);
   return place;
 }
 
-function picture(part, bands, occupancy) {
-  const at = (fMhz) => ((fMhz - part.start) / (part.stop - part.start)) * WIDTH;
+const tableOf = (bands) =>
+  h(
+    "details",
+    {},
+    h("summary", {}, "Coverage as a table"),
+    table(
+      "Bands",
+      ["from MHz", "to MHz", "scans", "windows searched", "kept", "share kept"],
+      bands.map((band) => [
+        mhz(band.start, 1e3),
+        mhz(band.stop, 1e3),
+        band.scans,
+        band.windows.toLocaleString("en"),
+        band.kept.toLocaleString("en"),
+        band.windows ? `${((100 * band.kept) / band.windows).toFixed(2)} %` : "–",
+      ]),
+      [0, 1, 2, 3, 4, 5],
+    ),
+  );
+
+/** Return the picture of a part of the axis. `width` is that of its axis, in dots. */
+function picture(part, bands, occupancy, width) {
+  const at = (fMhz) => ((fMhz - part.start) / (part.stop - part.start)) * width;
   const found = occupancy?.get(part);
   const bars = found ? occupancyBars(found, at) : null;
   const top = bars ? 76 : 4;
@@ -109,12 +126,12 @@ function picture(part, bands, occupancy) {
     ),
   );
   const bottom = top + rows.length * (BAR + 3);
-  const axis = ticks(part.start, part.stop, 6);
+  const axis = ticks(part.start, part.stop, Math.min(6, Math.max(2, Math.floor(width / LABEL_SPACING))));
   return svg(
     "svg",
     {
       class: "coverage-picture",
-      viewBox: `-8 0 ${WIDTH + 16} ${bottom + 24}`,
+      viewBox: `${-MARGIN} 0 ${width + 2 * MARGIN} ${bottom + 24}`,
       role: "img",
       "aria-label":
         `Coverage from ${mhz(part.start, 1e3)} to ${mhz(part.stop, 1e3)} MHz by ${counted(bands.length, "band")}; ` +
@@ -129,7 +146,7 @@ function picture(part, bands, occupancy) {
         svg("line", { class: "grid", x1: at(value), x2: at(value), y1: bottom, y2: bottom + 4 }),
         svg(
           "text",
-          { x: Math.min(Math.max(at(value), 24), WIDTH - 40), y: bottom + 18, "text-anchor": "middle" },
+          { x: Math.min(Math.max(at(value), 24), width - 40), y: bottom + 18, "text-anchor": "middle" },
           `${value.toFixed(axis.decimals)}${value === axis.values[axis.values.length - 1] ? " MHz" : ""}`,
         ),
       ),

@@ -23,7 +23,7 @@ export async function openFile(file) {
     if (location.pathname === "/hit-table") dispatchEvent(new Event("rowsread"));
     else location.assign("/hit-table");
   } catch (error) {
-    complain(error, `${file.name}: `);
+    complain(error, error.message?.startsWith(file.name) ? "" : `${file.name}: `);
   }
 }
 
@@ -44,7 +44,8 @@ export function catchDrops() {
     h(
       "p",
       {},
-      "Drop a hit table (.dat, .hits, .csv) or an array of linear power (.npy) to search for it",
+      "Drop a hit table (.dat, .hits, .csv), an array of linear power (.npy) or a picture of a plot (.png, .jpg) " +
+        "to search for it",
     ),
   );
   document.body.append(curtain);

@@ -1,7 +1,8 @@
 /** What can be taken away from a page: files, the address, and the commands that give the same. */
 
 import { addressOf, part } from "./api.js";
-import { announce, h } from "./dom.js";
+import { counted } from "./axes.js";
+import { announce, find, h } from "./dom.js";
 
 const TABLE_FORMS = [
   ["csv", "CSV"],
@@ -35,17 +36,34 @@ export const quoted = (text) => {
   return `$'${text.replace(/[\\']/g, "\\$&").replace(UNSEEN, escaped)}'`;
 };
 
+/** What stands for an array, which the page does not keep: the command and the Python read it from a file. */
+const ARRAY = "ARRAY.npy";
+const ARRAYS = new Set(["power", "power_shape", "upload", "vector"]);
+/** Properties of a signal that have options of their own. */
+const OF_SIGNAL = ["drift_hz_per_s", "width_hz", "lines", "spacing_hz", "snr"];
+
+/** Return options that describe a signal: one for each property; or a description that the shell gives as input. */
+function signalOptions(signal) {
+  const given = Object.entries(signal);
+  if (given.length && given.every(([name, value]) => OF_SIGNAL.includes(name) && Number.isFinite(value)))
+    return given.map(([name, value]) => `--${name.replaceAll("_", "-")} ${value}`);
+  return [`--signal - <<< ${quoted(JSON.stringify(signal))}`];
+}
+
 /** Return one option of the command line for each value of a field. */
 function optionsOf(name, value) {
+  if (ARRAYS.has(name)) return [`--${name === "vector" ? name : "npy"} ${ARRAY}`];
+  if (name === "signal" && typeof value === "object") return signalOptions(value);
   const flag = FLAGS[name] || `--${name.replaceAll("_", "-")}`;
   if (value === true) return [flag];
   if (!Array.isArray(value)) return [`${flag} ${quoted(String(value))}`];
-  return value.map((one) => `${flag} ${quoted(Array.isArray(one) ? one.map(String).join(":") : String(one))}`);
+  const text = (one) => (Array.isArray(one) ? one.map((end) => end ?? "").join(":") : String(one));
+  return value.map((one) => `${flag} ${quoted(text(one))}`);
 }
 
 /** Return the command that gives the same hits. */
 export function commandOf(request, corpus = "CORPUS") {
-  const { filters, power, ...plain } = request;
+  const { filters, ...plain } = request;
   const options = Object.entries({ ...plain, ...filters }).filter(
     ([, value]) => value !== null && value !== undefined && value !== false,
   );
@@ -62,23 +80,36 @@ const pythonValue = (value) => {
   if (Array.isArray(value)) return `[${value.map(pythonValue).join(", ")}]`;
   if (typeof value === "object")
     return `{${Object.entries(value).map(([name, one]) => `${pythonValue(name)}: ${pythonValue(one)}`).join(", ")}}`;
+  if (Math.abs(value) === Infinity) return value > 0 ? 'float("inf")' : 'float("-inf")';
   return typeof value === "number" ? String(value) : JSON.stringify(value).replace(UNSEEN, escaped);
+};
+
+/** Return the value of a filter; an open end of a range, which JSON has as null, is infinite. */
+const withEnds = (value) => {
+  const ends = (range) => range.map((end, i) => end ?? (i ? Infinity : -Infinity));
+  return Array.isArray(value) ? value.map((one) => (Array.isArray(one) ? ends(one) : one)) : value;
 };
 
 /** Return the Python that gives the same hits. */
 export function pythonOf(request, corpus = "CORPUS") {
   const { filters, ...plain } = request;
+  const isOfArray = Object.keys(plain).some((name) => ARRAYS.has(name));
   const given = Object.entries(plain)
     .filter(([, value]) => value !== null && value !== undefined && value !== false)
-    .map(([name, value]) => `    ${name}=${pythonValue(value)},`);
+    .map(([name, value]) =>
+      ARRAYS.has(name)
+        ? `    ${name === "vector" ? name : "power"}=numpy.load("${ARRAY}"),`
+        : `    ${name}=${pythonValue(value)},`,
+    );
   if (filters)
     given.push(
       `    filters=lookalike.Filters(${Object.entries(filters)
-        .map(([name, value]) => `${name}=${pythonValue(value)}`)
+        .map(([name, value]) => `${name}=${pythonValue(withEnds(value))}`)
         .join(", ")}),`,
     );
   return [
     "import lookalike",
+    ...(isOfArray ? ["import numpy"] : []),
     "",
     `corpus = lookalike.open_corpus(${JSON.stringify(corpus)})`,
     "hits = corpus.search(",
@@ -123,12 +154,18 @@ export const tableLinks = (path, name, parameters = {}) =>
     fileLink(addressOf(`${path}.${suffix}`, parameters), `lookalike-${name}.${suffix}`, words),
   );
 
+/** Bring the box into sight once a click has opened it: below the lower edge of the window, it would open unseen. */
+function bringIntoSight(event) {
+  const box = event.target.parentElement;
+  setTimeout(() => box.open && box.scrollIntoView({ block: "nearest" }));
+}
+
 /** Return a box with what can be taken away: links and buttons, then a pair of title and text for each command. */
 export const exportsBox = (links, ...commands) =>
   h(
     "details",
     { class: "exports" },
-    h("summary", {}, "Share and export"),
+    h("summary", { onclick: bringIntoSight }, "Share and export"),
     h(
       "p",
       { class: "buttons" },
@@ -139,14 +176,29 @@ export const exportsBox = (links, ...commands) =>
   );
 
 /** Return the box with everything that can be taken away from a result. */
-export const resultExports = (result, request) =>
-  exportsBox(
+export function resultExports(result, request) {
+  const box = exportsBox(
     RESULT_FORMS.map(([suffix, name]) =>
       fileLink(addressOf(`searches/${part(result.id)}.${suffix}`), `lookalike-${result.id}.${suffix}`, name),
     ),
     ["Command line", commandOf(request)],
     ["Python", pythonOf(request)],
   );
+  const held = `The files hold ${result.hits.length === 1 ? "the hit" : `the ${counted(result.hits.length, "hit")}`}.`;
+  const marked = Boolean(request.like?.length || request.unlike?.length);
+  const left = marked ? " The windows that you marked are examples, not hits, and are not in them." : "";
+  box.querySelector(".buttons").after(h("p", { class: "quiet" }, held + left));
+  return box;
+}
+
+/** Open the box with the files, which lies at the end of the column beside the hits. */
+export function openExports() {
+  const box = find(".exports");
+  if (!box) return; // it comes with the pictures
+  box.open = true;
+  box.scrollIntoView({ block: "nearest" });
+  find("summary", box).focus({ preventScroll: true });
+}
 
 /** Return Python that opens the corpus, then runs some lines. */
 export const pythonLines = (...lines) =>

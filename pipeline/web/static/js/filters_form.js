@@ -1,21 +1,16 @@
 /** Filters of a search: where hits may lie, and how good they must be. */
 
+import { requestOf, resultsAddress } from "./address.js";
 import { counted } from "./axes.js";
-import { h } from "./dom.js";
+import { errorBox, h } from "./dom.js";
+import { FILTER_LABELS } from "./labels_of_fields.js";
 
-const LISTS = [
-  ["only_target", "Only target"],
-  ["not_target", "Not target"],
-  ["only_file", "Only file"],
-  ["only_telescope", "Only telescope"],
-  ["only_label", "Only with label"],
-  ["not_label", "Not with label"],
-];
+const LISTS = ["only_target", "not_target", "only_file", "only_telescope", "only_label", "not_label"];
 const WHOLE = { only_label: "whole label", not_label: "whole label" };
 const NUMBERS = [
-  ["k", "Hits", "1", "1000"],
-  ["per_file", "Per file, at most", "1", ""],
-  ["per_mhz", "Per MHz, at most", "1", ""],
+  ["k", "1", "1000"],
+  ["per_file", "1", ""],
+  ["per_mhz", "1", ""],
 ];
 
 /** What stays of a request without filters. */
@@ -41,13 +36,13 @@ const first = (value) => (Array.isArray(value) ? value[0] : value);
 export function filtersForm(request, submit) {
   const filters = request.filters || {};
   const inputs = {};
-  const field = (name, label, value, more) => {
+  const field = (name, value, more, label = FILTER_LABELS[name]) => {
     inputs[name] = h("input", { id: `filter-${name}`, autocomplete: "off", value: value ?? "", ...more });
     return h("label", { class: "field" }, h("span", {}, label), inputs[name]);
   };
-  const tick = (name, label) => {
+  const tick = (name) => {
     inputs[name] = h("input", { type: "checkbox", checked: Boolean(request[name]) });
-    return h("label", { class: "tick" }, inputs[name], label);
+    return h("label", { class: "tick" }, inputs[name], FILTER_LABELS[name]);
   };
   const range = first(filters.only_mhz) || [];
   const notKnown = h("input", { type: "checkbox", checked: Boolean(filters.not_known) });
@@ -59,26 +54,24 @@ export function filtersForm(request, submit) {
         submit(changed(request, inputs, notKnown));
       },
     },
-    LISTS.map(([name, label]) =>
-      field(name, label, first(filters[name]), { placeholder: WHOLE[name] || "name, * and ? allowed" }),
+    LISTS.map((name) =>
+      field(name, first(filters[name]), { placeholder: WHOLE[name] || "name, * and ? allowed" }),
     ),
     h(
       "div",
       { class: "pair" },
-      field("mhz_from", "From MHz", range[0], { type: "number", step: "any" }),
-      field("mhz_to", "to MHz", range[1], { type: "number", step: "any" }),
+      field("mhz_from", range[0], { type: "number", step: "any" }, "From MHz"),
+      field("mhz_to", range[1], { type: "number", step: "any" }, "to MHz"),
     ),
     h(
       "div",
       { class: "pair" },
-      NUMBERS.map(([name, label, min, max]) =>
-        field(name, label, request[name], { type: "number", min, max: max || null }),
-      ),
+      NUMBERS.map(([name, min, max]) => field(name, request[name], { type: "number", min, max: max || null })),
     ),
-    field("expected_below", "By chance, at most", request.expected_below, { type: "number", step: "any", min: "0" }),
-    tick("on_only", "ON only"),
-    tick("all_views", "Through all views"),
-    h("label", { class: "tick" }, notKnown, "Not in known interference"),
+    field("expected_below", request.expected_below, { type: "number", step: "any", min: "0" }),
+    tick("on_only"),
+    tick("all_views"),
+    h("label", { class: "tick" }, notKnown, FILTER_LABELS.not_known),
     h(
       "div",
       { class: "buttons" },
@@ -99,7 +92,7 @@ const cleared = (request) => Object.fromEntries(KEPT.map((name) => [name, reques
 
 function changed(request, inputs, notKnown) {
   const next = { ...request, filters: { ...request.filters } };
-  for (const [name] of LISTS)
+  for (const name of LISTS)
     setOrDrop(next.filters, name, inputs[name].value.trim() ? [inputs[name].value.trim()] : null);
   const [from, to] = [inputs.mhz_from.value, inputs.mhz_to.value];
   setOrDrop(next.filters, "only_mhz", from !== "" && to !== "" ? [[Number(from), Number(to)]] : null);
@@ -118,3 +111,23 @@ function setOrDrop(record, name, value) {
   if (value === null) delete record[name];
   else record[name] = value;
 }
+
+/** Return a link to the same search without its filters, which may be why it fails; null if it has none. */
+function withoutFilters() {
+  let asked = {};
+  try {
+    asked = requestOf(location.search);
+  } catch {
+    return null; // the address holds no request at all
+  }
+  const { filters, ...rest } = asked;
+  if (!filters) return null;
+  return h("p", {}, h("a", { href: resultsAddress(rest) }, "Search without filters"));
+}
+
+/** Return why a search failed, and where to go from there. */
+export const whyFailed = (error) => [
+  errorBox(error),
+  withoutFilters(),
+  h("p", {}, h("a", { href: "/" }, "Back to the archive")),
+];

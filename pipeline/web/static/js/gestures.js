@@ -7,14 +7,19 @@ import { moved, selectionOf } from "./view.js";
 
 const LEAST_DRAG = 4;
 const FLAT = 10;
+/** A press that moves less than this is a click. */
+const LEAST_MOVE = 2;
 const PER_PIXEL = 0.0016;
+const TOO_NARROW =
+  `That drag is less than ${LEAST_DRAG} pixels wide, and selects nothing. Zoom in with the wheel and drag again, or ` +
+  "type the range.";
 
 /**
  * Let the mouse act on a panel.
  *
  * @param {import("./waterfall_panel.js").WaterfallPanel} panel
  * @param {object} board what all panels share
- * @param {object} act `go`, which moves the view, and what else happens: `select`, `readOut`
+ * @param {object} act `go`, which moves the view, and what else happens: `select`, `readOut`, `say`
  */
 export function bindGestures(panel, board, act) {
   const { ink } = panel;
@@ -69,7 +74,7 @@ export function bindGestures(panel, board, act) {
     if (drag?.isSelecting) {
       act.select(selectionBetween(drag, at(event), event));
       panel.offerSearch();
-    }
+    } else if (drag && !drag.isPan && pathOf(drag, event) >= LEAST_MOVE) act.say(TOO_NARROW);
     drag = null;
   };
   ink.addEventListener("pointerup", finish);
@@ -82,6 +87,7 @@ export function bindGestures(panel, board, act) {
     if (place.inside) go.zoom(0.25, place.share);
   });
 
+  const pathOf = (from, event) => Math.hypot(event.clientX - from.x, event.clientY - from.y);
   const hasMoved = (from, event) => Math.abs(event.clientX - from.x) >= LEAST_DRAG || from.isSelecting;
   const selectionBetween = (from, place, event) =>
     selectionOf(

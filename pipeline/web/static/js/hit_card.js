@@ -1,6 +1,6 @@
 /** One hit: its picture, what it is worth, and what can be done with it. */
 
-import { likeAddress, waterfallAddress } from "./address.js";
+import { likeAddress, scanOf, waterfallAddress } from "./address.js";
 import { fileName, mhz, shortChance } from "./axes.js";
 import { h, table } from "./dom.js";
 import { windowName } from "./kept_windows.js";
@@ -68,7 +68,7 @@ export class HitCard {
       h(
         "span",
         { class: "expected", title: "Unrelated windows that score so well by chance, of all that were searched" },
-        hit.expected === null ? "chance unknown" : `${expectedWords(hit)} by chance`,
+        hit.expected === null ? "chance unknown" : [`${expectedWords(hit)} `, h("span", {}, "by chance")],
       ),
     ];
   }
@@ -108,7 +108,7 @@ export class HitCard {
       h(
         "a",
         {
-          href: waterfallAddress(hit.source.split("+")[0], hit.f_start_mhz - 2 * width, hit.f_stop_mhz + 2 * width),
+          href: waterfallAddress(scanOf(hit.source), hit.f_start_mhz - 2 * width, hit.f_stop_mhz + 2 * width),
           class: "open",
         },
         "In the waterfall",

@@ -32,6 +32,11 @@ export class Marks {
     this.put(name, mark === old ? "" : mark);
   }
 
+  /** Tell whether there is a change to take back. */
+  get canUndo() {
+    return this.history.length > 0;
+  }
+
   /** Take the last change back; return the window, or null if there is none. */
   undo() {
     const last = this.history.pop();

@@ -1,5 +1,6 @@
 /** ON and OFF: whether the signal of a hit is also there where the telescope pointed elsewhere. */
 
+import { scanOf } from "./address.js";
 import { get, part, send } from "./api.js";
 import { h } from "./dom.js";
 
@@ -68,6 +69,12 @@ export function onOffLegend(hits) {
     { class: "on-off-legend" },
     h("summary", {}, "What ON and OFF mean"),
     h(
+      "p",
+      { class: "quiet" },
+      "ON is where the telescope pointed in the scan of the hit, whatever the name of its target says. OFF is each " +
+        "other pointing of the session.",
+    ),
+    h(
       "dl",
       { class: "terms" },
       states.map((name) => [
@@ -99,8 +106,8 @@ const scanField = (kind, pointing) => h("span", { title: pointing, class: `scan 
 export function onOffStrip(hit, sessions) {
   if (!hit.on_off) return null;
   const words = `${hit.on_off}: ${STATES[hit.on_off] || NOT_JUDGED[hit.on_off] || ""}`;
-  const scan = hit.source.split("+")[0];
-  const seen = new Set(hit.in_off.map((one) => one.slice(0, one.lastIndexOf("/")).split("+")[0]));
+  const scan = scanOf(hit.source);
+  const seen = new Set(hit.in_off.map((one) => scanOf(one.slice(0, one.lastIndexOf("/")))));
   const own = sessions.get(scan);
   const at = own?.scans.findIndex((one) => one.scan_id === scan) ?? -1;
   const pointing = own?.scans[at]?.pointing;

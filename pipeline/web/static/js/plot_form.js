@@ -3,20 +3,17 @@
 import { addressOf, part, send } from "./api.js";
 import { keepRows } from "./drop.js";
 import { complain, h } from "./dom.js";
+import { PLOT_LABELS } from "./labels_of_fields.js";
 
-const NUMBERS = [
-  ["hz", "Width of the plot, Hz"],
-  ["seconds", "Duration of the plot, s"],
-  ["bar_low", "Lowest number of the colour bar"],
-  ["bar_high", "Highest number of the colour bar"],
-];
+const NUMBERS = ["hz", "seconds", "bar_low", "bar_high"];
+const NAMES = ["colormap", "view"];
 const CHOICES = [
-  ["scale", "Colours show", { db: "decibels", linear: "linear power" }],
-  ["time_runs", "Time runs", { up: "up", down: "down", right: "to the right" }],
-  ["frequency_descends", "Frequency", { false: "ascends", true: "descends" }],
+  ["scale", { db: "decibels", linear: "linear power" }],
+  ["time_runs", { up: "up", down: "down", right: "to the right" }],
+  ["frequency_descends", { false: "ascends", true: "descends" }],
 ];
 
-const field = (name, words, input) => h("label", { class: "field" }, h("span", {}, words), input);
+const field = (name, input) => h("label", { class: "field" }, h("span", {}, PLOT_LABELS[name]), input);
 
 /** Return what was read from a picture beside the picture, and a form to correct it. */
 export function plotBox({ name, answer }) {
@@ -24,13 +21,11 @@ export function plotBox({ name, answer }) {
   const form = h(
     "form",
     { class: "range-form", onsubmit: (event) => readAgain(event, name, answer.picture) },
-    NUMBERS.map(([key, words]) =>
-      field(key, words, h("input", { type: "number", step: "any", name: key, value: told[key] ?? "" })),
-    ),
-    CHOICES.map(([key, words, options]) =>
+    NUMBERS.map((key) => field(key, h("input", { type: "number", step: "any", name: key, value: told[key] ?? "" }))),
+    NAMES.map((key) => field(key, h("input", { name: key, value: told[key] ?? "", autocomplete: "off" }))),
+    CHOICES.map(([key, options]) =>
       field(
         key,
-        words,
         h(
           "select",
           { name: key },

@@ -1,6 +1,6 @@
 /** The query, pinned beside its hits. */
 
-import { waterfallAddress } from "./address.js";
+import { scanOf, waterfallAddress } from "./address.js";
 import { fileName, hertz, mhz } from "./axes.js";
 import { h } from "./dom.js";
 import { RangePicture } from "./range_picture.js";
@@ -32,7 +32,7 @@ export function queryCard(result, request, display) {
   if (query.kind === "window")
     picture = new WindowPicture(`${query.source}/${query.window}`, place(query), display, 110);
   else if (query.kind === "file" && query.source) picture = new RangePicture(query, display, 110);
-  const scan = (query.source || "").split("+")[0];
+  const scan = scanOf(query.source || "");
   const width = query.f_stop_mhz - query.f_start_mhz;
   const element = h(
     "section",

@@ -4,11 +4,14 @@ import { hertz } from "./axes.js";
 import { fill, h } from "./dom.js";
 import { channelAt, edgeMhz } from "./view.js";
 
+const HELP = "Drag over a pattern in the waterfall, or type its range. The wheel zooms.";
+
 /** The form above a waterfall. */
 export class RangeForm {
   /**
    * @param {object} source record of the source
-   * @param {{select: Function, search: Function, look: Function}} act
+   * @param {{select: Function, drop: Function, search: Function, look: Function}} act: `drop` selects nothing, and
+   *   leaves the fields as they are
    */
   constructor(source, act) {
     this.source = source;
@@ -64,7 +67,7 @@ export class RangeForm {
               ? "all times"
               : `${selection.stopSpectrum - selection.firstSpectrum} spectra`) +
             (source.id === this.source.id ? "" : ` of ${source.target}`)
-        : "Drag over a pattern in the waterfall, or type its range.",
+        : HELP,
     );
   }
 
@@ -72,17 +75,18 @@ export class RangeForm {
   read() {
     const { source } = this;
     const [start, stop] = [this["f-start"].value, this["f-stop"].value];
-    if (start === "" || stop === "") return false;
+    if (start === "" || stop === "") return this.refuse(HELP);
     const first = Math.floor(channelAt(source, Number(start)) + 1e-3);
     const end = Math.ceil(channelAt(source, Number(stop)) - 1e-3);
     if (!(end > first) || first >= source.channels || end <= 0) {
-      fill(
-        this.words,
-        `${start}–${stop} MHz is no range of this file. Its band is ${source.f_start_mhz.toFixed(6)} to ` +
-          `${source.f_stop_mhz.toFixed(6)} MHz; give the lower frequency first.`,
+      const isTurned = Number(stop) <= Number(start);
+      return this.refuse(
+        isTurned
+          ? `${start}–${stop} MHz is no range. Give the lower frequency first.`
+          : `${start}–${stop} MHz is not in this file. Its band is ${source.f_start_mhz.toFixed(6)} to ` +
+              `${source.f_stop_mhz.toFixed(6)} MHz.`,
+        "bad",
       );
-      this.button.disabled = true;
-      return false;
     }
     const selection = { source, first: Math.max(0, first), stop: Math.min(end, source.channels) };
     const [from, to] = [this["t-start"].value, this["t-stop"].value];
@@ -94,6 +98,19 @@ export class RangeForm {
     }
     this.act.select(selection);
     return true;
+  }
+
+  /** Say something in the line of the selection, until another one is made. */
+  say(words) {
+    fill(this.words, h("span", { class: "bad" }, words));
+  }
+
+  /** Say why what was typed is no range. The range before it must not be searched for in its stead. */
+  refuse(words, kind = null) {
+    this.act.drop();
+    this.button.disabled = true;
+    fill(this.words, h("span", { class: kind }, words));
+    return false;
   }
 
   zoom() {

@@ -1,5 +1,6 @@
 /** A small picture of a range of a source, from the tiles of its waterfall. */
 
+import { scanOf } from "./address.js";
 import { get, part } from "./api.js";
 import { mhz } from "./axes.js";
 import { lookup, MASKED, suitableLimits } from "./colours.js";
@@ -29,7 +30,7 @@ export class RangePicture extends SmallPicture {
 
   async load() {
     try {
-      this.source = await get(`sources/${part(this.query.source.split("+")[0])}`);
+      this.source = await get(`sources/${part(scanOf(this.query.source))}`);
     } catch (error) {
       this.element.replaceChildren(h("p", { class: "quiet" }, `No picture: ${error.message}`));
       return;

@@ -43,7 +43,9 @@ async function showGeneration() {
   try {
     const status = await get("status");
     comeBack();
-    place.title = `Corpus ${status.corpus}, generation ${status.generation}`;
+    place.title =
+      `Corpus ${status.corpus}, as run ${status.generation} left it. Each run that adds or removes scans makes a new ` +
+      "generation. This page shows one until somebody asks for the next.";
     if (!status.newer_generation) {
       fill(place, h("span", { class: "quiet" }, `Generation ${status.generation}`));
       return;

@@ -93,6 +93,11 @@ export class ToLabel {
   }
 }
 
+/** Say above the best hits what else can be shown. */
+export const otherOrders =
+  "Borderline shows windows near the border between yes and no, whose marks teach most. Random shows windows drawn " +
+  "from the whole corpus, whose marks tell what is missed.";
+
 /** Return what the proposed windows are, in words. */
 export const proposed = (count, why) =>
   `${counted(count, "window")} to label next, ${

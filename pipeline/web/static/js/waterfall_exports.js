@@ -52,7 +52,7 @@ export function waterfallExports(board, source) {
   return exportsBox(
     [
       h("button", { type: "button", onclick: () => savePicture(board.panels) }, "PNG of the picture"),
-      h("span", { class: "quiet" }, "Kept windows in view:"),
+      h("span", { class: "quiet" }, "Kept windows in view (of more than 100,000, those with the highest SNR):"),
       tableLinks(`sources/${part(source.id)}/windows`, `windows-${source.id}`, {
         f_start_mhz: board.view.start,
         f_stop_mhz: board.view.stop,

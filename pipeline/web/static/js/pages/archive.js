@@ -106,11 +106,17 @@ async function showExamples() {
   );
 }
 
+/** Open the scan of a row, wherever in the row the click was; but not at the end of a selection of text. */
+function openRow(event) {
+  if (event.target.closest("a") || String(getSelection())) return;
+  find("th a", event.currentTarget).click();
+}
+
 function sourceRow(source) {
   const name = source.target || fileName(source.file);
   return h(
     "tr",
-    {},
+    { onclick: openRow },
     h(
       "th",
       { scope: "row" },
@@ -221,8 +227,9 @@ async function start() {
       h(
         "p",
         { class: "lead" },
-        "Open a scan and drag over a pattern in its waterfall. All windows that look like it are found, with " +
-          "the number that would score so well by chance.",
+        h("a", { href: "#scans" }, "Open a scan"),
+        " and drag over a pattern in its waterfall. All windows that look like it are found, with the number that " +
+          "would score so well by chance.",
       ),
       headline(status),
       h(

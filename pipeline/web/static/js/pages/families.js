@@ -42,7 +42,7 @@ const familyLines = (family) => [
 ];
 
 async function showAll(main) {
-  const { families, not_judged: notJudged, reason } = await get("families");
+  const { families, not_judged: notJudged, reason, generation } = await get("families");
   fill(
     main,
     h("h1", {}, "Families"),
@@ -67,7 +67,7 @@ async function showAll(main) {
             ["Python", pythonLines('corpus.families().table().save("families.vot")')],
           ),
         ]
-      : nothing(reason),
+      : nothing(reason, generation === null),
   );
 }
 
@@ -87,11 +87,16 @@ const familyTable = (families) =>
     [1, 2, 3],
   );
 
-const nothing = (reason) =>
+const nothing = (reason, wereNeverMade) =>
   h(
     "div",
     { class: "empty" },
-    h("p", {}, reason), // it has the command that finds families
+    wereNeverMade
+      ? [
+          h("p", {}, "No families have been found yet. This command finds them; then load the page again:"),
+          h("pre", { tabindex: "0" }, "lookalike families --corpus CORPUS"),
+        ]
+      : h("p", {}, reason),
   );
 
 async function showOne(main, id) {

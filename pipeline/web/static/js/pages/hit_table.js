@@ -6,6 +6,7 @@ import { counted, mhz } from "../axes.js";
 import { lastRows, openFile } from "../drop.js";
 import { announce, complain, fill, find, h } from "../dom.js";
 import { bindKeys } from "../keys.js";
+import { worded } from "../labels_of_fields.js";
 import { plotBox } from "../plot_form.js";
 import { answersButton } from "../row_answers.js";
 
@@ -34,7 +35,7 @@ function rowOf(row) {
   const ask =
     row.request && !row.reason
       ? h("button", { type: "button", class: "primary small", onclick: () => search(row) }, "Find look-alikes")
-      : h("span", { class: "bad" }, row.reason || "It cannot be searched for.");
+      : h("span", { class: "bad" }, worded(row.reason, row.parameters) || "It cannot be searched for.");
   return h(
     "tr",
     {},

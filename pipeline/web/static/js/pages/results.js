@@ -5,9 +5,9 @@ import { BACK, part } from "../api.js";
 import { counted } from "../axes.js";
 import { DEFAULT_MAP } from "../colours.js";
 import { displayControls, displayOf } from "../display_controls.js";
-import { afterFrame, announce, atMost, complain, errorBox, fill, find, h, swap } from "../dom.js";
-import { resultExports } from "../exports.js";
-import { filtersForm } from "../filters_form.js";
+import { afterFrame, announce, atMost, complain, fill, find, h, swap } from "../dom.js";
+import { openExports, resultExports } from "../exports.js";
+import { filtersForm, whyFailed } from "../filters_form.js";
 import { AHEAD, firstResult } from "../first_search.js";
 import { hitTable } from "../hit_card.js";
 import { histogram } from "../histogram.js";
@@ -19,7 +19,7 @@ import { occurrenceBox } from "../occurrence.js";
 import { judged, lacksOnOff, onOffLegend, refineWith, searchFor, sessionsOf } from "../on_off.js";
 import { queryCard, wordsOf } from "../query_card.js";
 import { KEY_ROW, resultKeys } from "../result_keys.js";
-import { cardMaker, Examples, isRefined, orderChoice, proposed, ToLabel } from "../to_label.js";
+import { cardMaker, Examples, isRefined, orderChoice, otherOrders, proposed, ToLabel } from "../to_label.js";
 import { nothingFound, verdict } from "../verdict.js";
 import { hitsInSight, loadInSight, loadNow } from "../window_picture.js";
 
@@ -77,6 +77,7 @@ function showCards() {
     find("#below"),
     [
       below ? `${counted(below, "hit")} below the threshold, shown faintly` : "",
+      toLabel ? otherOrders : "",
       different.length ? `${counted(different.length, "window")} that you marked no, after the hits` : "",
     ]
       .filter(Boolean)
@@ -132,6 +133,7 @@ function showMarkCount() {
   const [yes, no] = [marks.all("yes").length, marks.all("no").length];
   fill(find("#mark-count"), yes || no ? `${yes} yes, ${no} no` : "Mark hits with ✓ or ✗, then refine");
   find("#refine").disabled = !(yes || no);
+  find("#undo").disabled = !marks.canUndo;
 }
 
 function undo() {
@@ -221,7 +223,8 @@ const headOfHits = () =>
       h("span", { id: "mark-count", role: "status" }),
       h("span", { id: "busy", role: "status" }),
       h("button", { type: "button", id: "refine", class: "primary", onclick: refine }, "Refine"),
-      h("button", { type: "button", onclick: undo }, "Undo"),
+      h("button", { type: "button", id: "undo", onclick: undo }, "Undo"),
+      h("button", { type: "button", onclick: openExports }, "Export"),
     ),
   );
 
@@ -301,12 +304,7 @@ async function start() {
   try {
     result = await firstResult;
   } catch (error) {
-    fill(
-      find("#content"),
-      h("h1", {}, "Results"),
-      errorBox(error),
-      h("p", {}, h("a", { href: "/" }, "Back to the archive")),
-    );
+    fill(find("#content"), h("h1", {}, "Results"), whyFailed(error));
     return;
   }
   settleAddress();

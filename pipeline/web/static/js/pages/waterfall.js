@@ -91,6 +91,12 @@ function select(selection) {
   redraw();
 }
 
+/** Select nothing, and leave what is typed. */
+function drop() {
+  board.selection = null;
+  redraw();
+}
+
 /** Search for what is selected. The results have an address of their own, so "back" returns here. */
 function search() {
   if (!board.selection) {
@@ -138,7 +144,8 @@ async function stackCadence(wanted) {
     find("#panels"),
     board.panels.map((panel) => h("div", {}, records.length > 1 ? panelTitle(panel.source) : null, panel.element)),
   );
-  for (const panel of board.panels) bindGestures(panel, board, { go, select, readOut });
+  const act = { go, select, readOut, say: (words) => form.say(words) };
+  for (const panel of board.panels) bindGestures(panel, board, act);
   lists.follow(board.panels);
   redraw();
 }
@@ -195,6 +202,7 @@ function toolbar() {
     button("Show the whole band and all times (0)", "Show all", () => go.showAll()),
     button("Stack the scans of this cadence (o)", "Cadence", toggleCadence, {
       id: "cadence",
+      title: wordsOfCadence(),
       "aria-pressed": "false",
       disabled: !(source.session?.length > 1),
     }),
@@ -203,6 +211,13 @@ function toolbar() {
     overlay("labels", "Labels"),
   );
 }
+
+/** Say what a cadence is, and what its button does. */
+const wordsOfCadence = () =>
+  "A cadence is a session of scans that point at a target (ON) and beside it (OFF) in turn. " +
+  (source.session?.length > 1
+    ? "This stacks its scans on one axis of frequency (o)."
+    : "The corpus has no other scan of the session of this one.");
 
 function overlay(name, words) {
   board.overlays[name] = shown.get(name) === "1";
@@ -235,7 +250,7 @@ async function start() {
   document.title = `${source.target || fileName(source.file)} · Lookalike`;
   go = new Navigation(source, board, redraw);
   fromAddress();
-  form = new RangeForm(source, { select, search, look: (...range) => go.lookAtRange(...range) });
+  form = new RangeForm(source, { select, drop, search, look: (...range) => go.lookAtRange(...range) });
   lists = new WindowLists(board, source, table);
   strip = new BandStrip(source, board, (view) => go.look(view));
   const colours = displayControls(
