@@ -74,7 +74,8 @@ def sibling(rng: np.random.Generator, signal: Signal) -> Signal:
 
 
 def _random_envelope(rng: np.random.Generator) -> Envelope:
-    kind = rng.choice(list(_ENVELOPE_PROBABILITIES), p=list(_ENVELOPE_PROBABILITIES.values()))
+    kinds = list(_ENVELOPE_PROBABILITIES)
+    kind = kinds[rng.choice(len(kinds), p=list(_ENVELOPE_PROBABILITIES.values()))]
     match kind:
         case "pulsed":
             return Envelope("pulsed", log_uniform(rng, 38, 200), rng.uniform(0.2, 0.7))

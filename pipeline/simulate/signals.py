@@ -191,7 +191,7 @@ class Path:
                 which = np.floor(turns).astype(np.int64)
                 hops = np.array(self.hops)
                 if not self.hops:
-                    hops = self._random_places(rng, which.max() - which.min() + 1)
+                    hops = self._random_places(rng, int(which.max() - which.min()) + 1)
                 return self.reach_hz * hops[(which - which.min() if not self.hops else which) % len(hops)]
             case "bends" if self.hops:
                 return self.reach_hz * np.interp(turns, np.arange(len(self.hops)), self.hops)

@@ -9,7 +9,7 @@ from pipeline.train import prune as pruning
 from pipeline.train.batches import simulate_views
 from pipeline.train.prune import prune
 
-IMAGES = spectral.inputs(simulate_views(4, 0, pairs=100, noise_windows=20).cutouts)
+IMAGES = spectral.inputs(simulate_views(4, 0, pairs=200, noise_windows=20).cutouts)
 
 
 def test_patches_are_what_a_convolution_sees():
