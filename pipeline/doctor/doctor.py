@@ -16,6 +16,7 @@ from pipeline.doctor.checks import HERE, Check, judge, judge_here, judge_worker,
 from pipeline.doctor.facts import Facts, Questions, examine, fixture_files, now
 from pipeline.errors import CorpusDamaged
 from pipeline.execute.cluster import connected
+from pipeline.execute.workers import workers_of
 from pipeline.filterbank import SUFFIXES
 from pipeline.run import settled
 from pipeline.store import STAGING
@@ -86,7 +87,7 @@ def doctor(
     paths = tuple(Path(path).absolute() for path in data)
     checks: list[Check] = []
     with _connection(client, run) as found, _token(root, checks) as token:
-        workers = {} if found is None else found.scheduler_info(n_workers=-1)["workers"]
+        workers = {} if found is None else workers_of(found)
         if found is not None and not workers:
             checks.append(Check(HERE, "workers", "fail", "the scheduler has no workers", "start workers"))
         questions = Questions(fixture_files(), settled(config.encoder), config.scan, root, token, paths, _sample(paths))

@@ -19,6 +19,7 @@ from pipeline.execute.dask_settings import cluster_settings
 from pipeline.execute.engine import Engine, LazyEngine, SerialEngine
 from pipeline.execute.local import local_cluster
 from pipeline.execute.security import check_address, tls_settings
+from pipeline.execute.workers import workers_of
 
 logger = logging.getLogger(__name__)
 
@@ -212,7 +213,7 @@ def _add_gpu_workers(cluster: Any, gpus: list[str]) -> None:
     cluster.scale(len(cluster.worker_spec))
     cluster.wait_for_workers(len(cluster.worker_spec))
     with Client(cluster, set_as_default=False) as client:
-        workers = client.scheduler_info(n_workers=-1)["workers"]
+        workers = workers_of(client)
         names = {address: worker["name"] for address, worker in workers.items() if worker["resources"]}
         seen = client.run(gpu_devices, workers=list(names), on_error="return")  # also loads Keras
         unusable = [address for address, devices in seen.items() if not isinstance(devices, list) or not devices]

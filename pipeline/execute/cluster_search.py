@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import Manifest
 from pipeline.errors import RunError
+from pipeline.execute.workers import workers_of
 from pipeline.search import Corpus, Filters, FullPlaces, Nearest, OpenCorpus, Routes, Selection, routes_of
 from pipeline.search.nearest import nearest
 
@@ -89,7 +90,7 @@ class _OnCluster:
         """Find the ``k`` nearest windows, each worker in its part of the corpus."""
         from distributed import KilledWorker
 
-        workers = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+        workers = sorted(workers_of(self._client))
         if not workers:
             raise RunError(f"{self._client.scheduler.address}: the cluster has no workers to search on")
         parts = _parts(selection, len(workers))

@@ -19,6 +19,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.execute import slurm
 from pipeline.execute.cluster import connected
+from pipeline.execute.workers import workers_of
 from tests.cluster.places import ingest_arguments, lookalike, running, wait_for
 from tests.run.small import assert_same_corpus
 from tests.run.workers import LOOPBACK, environment, tls_flags
@@ -131,7 +132,7 @@ def test_a_job_that_ends_is_submitted_anew(
         assert len(before) == 2
         subprocess.run(["scancel", *before], check=True)
         wait_for(lambda: len(jobs(slurm_conf)) == 2 and not set(before) & set(jobs(slurm_conf)), "new jobs")
-        wait_for(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == 3, "their workers")
+        wait_for(lambda: len(workers_of(client)) == 3, "their workers")
     wait_for(lambda: not jobs(slurm_conf), "the end of its jobs")
 
 

@@ -20,6 +20,7 @@ from pipeline.doctor.checks import judge, judge_here, judge_worker
 from pipeline.doctor.doctor import MAX_ANSWER_S
 from pipeline.encoders import supported_precisions
 from pipeline.errors import ConfigError
+from pipeline.execute.workers import workers_of
 from pipeline.model import EncoderSpec
 from pipeline.support.processor import describe
 from tests.run.jobs import sleep
@@ -43,7 +44,7 @@ def wrong(found: Diagnosis) -> set[tuple[str, str, str]]:
 
 
 def first(client: Any) -> str:
-    return min(client.scheduler_info()["workers"])
+    return min(workers_of(client))
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def test_a_sound_cluster_is_told_to_be(client: Any, corpus: Path, good: Path) ->
     found = doctor(corpus, [good], client)
     assert wrong(found) == set()
     assert (found.exit_code, found.workers) == (0, 2)
-    for where in ("here", *client.scheduler_info()["workers"]):
+    for where in ("here", *workers_of(client)):
         names = {check.name for check in found.checks if check.where == where}
         assert names >= {"versions", "plugins", "encoder", "gpu", "corpus", "data", "sample", "disk", "scratch",
                          "memory", "open files", "numba cache", "libgomp"}
@@ -233,7 +234,7 @@ def test_a_worker_that_is_busy_is_not_waited_for(client: Any) -> None:
 def test_data_and_corpus_that_only_this_process_sees_are_found(client: Any, good: Path, tmp_path: Path) -> None:
     mine = Path(f"/proc/self/task/{threading.get_native_id()}")
     found = doctor(None, [good, mine], client)
-    addresses = set(client.scheduler_info()["workers"])
+    addresses = set(workers_of(client))
     assert wrong(found) == {(address, "data", "fail") for address in addresses}
     assert {str(mine) in check.message for check in named(found, "data") if check.status == "fail"} == {True}
 

@@ -26,6 +26,7 @@ from pipeline.execute import cluster as cluster_of_a_run
 from pipeline.execute.cluster import connected, dask_engine
 from pipeline.execute.preload_worker import check_pinned
 from pipeline.execute.security import is_loopback
+from pipeline.execute.workers import workers_of
 from pipeline.run import ingest
 from tests.run import jobs
 from tests.run.small import assert_same_corpus, config
@@ -103,7 +104,7 @@ def test_a_dashboard_is_served_to_this_machine_alone_and_its_address_is_told(cap
 
 
 def test_embedded_workers_take_one_core_and_a_bounded_memory_each(client: Any) -> None:
-    (one, two) = client.scheduler_info(n_workers=-1)["workers"].values()
+    (one, two) = workers_of(client).values()
     assert (one["nthreads"], one["memory_limit"]) == (two["nthreads"], two["memory_limit"]) == (1, 2_000_000_000)
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         assert set(client.run(jobs.environment_of_worker, name).values()) == {"1"}, name
@@ -281,7 +282,7 @@ def test_each_gpu_of_this_machine_has_one_worker_of_an_embedded_cluster(
     monkeypatch.setattr(cluster_of_a_run, "gpu_names", lambda: ["0", "GPU-3f"])
     monkeypatch.setattr(cluster_of_a_run, "gpu_devices", jobs.one_gpu)
     with connected(RunConfig(workers=1)) as client:
-        workers = client.scheduler_info(n_workers=-1)["workers"]
+        workers = workers_of(client)
         seen = client.run(jobs.environment_of_worker, "CUDA_VISIBLE_DEVICES")
         offered = {seen[address]: worker["resources"] for address, worker in workers.items()}
         assert offered == {"": {}, "0": {"GPU": 1}, "GPU-3f": {"GPU": 1}}
@@ -336,7 +337,7 @@ def test_a_worker_has_its_encoder_before_its_first_task_or_does_not_join(
             assert "weights" in said
             return
         client.wait_for_workers(3, timeout=60)
-        (warm,) = [address for address, one in client.scheduler_info(n_workers=-1)["workers"].items()
+        (warm,) = [address for address, one in workers_of(client).items()
                    if one["name"] == "warm"]
         assert client.run(jobs.encoders_loaded, workers=[warm]) == {warm: 1}
     finally:

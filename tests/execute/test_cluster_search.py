@@ -53,6 +53,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return filled(tmp_path_factory.mktemp("shared") / "corpus")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def news_of_a_first_search(made: Made) -> None:
+    """Let the first search of this machine say what it made and kept: its answer is unlike those of all others."""
+    open_corpus(made.root).search(window=f"{A}/{made.numbers[A][0]}")
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Made:
     """A corpus that a test may change."""
@@ -163,8 +169,8 @@ def test_what_is_wrong_is_said_as_it_is_here(own: Made, client: Any) -> None:
 
 
 def test_a_cluster_without_workers_is_named(made: Made) -> None:
-    empty = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": {}},
-                            scheduler=SimpleNamespace(address="tcp://here"))
+    empty = SimpleNamespace(sync=lambda ask, n_workers: {"workers": {}},
+                            scheduler=SimpleNamespace(address="tcp://here", identity=None))
     with pytest.raises(RunError, match="tcp://here: the cluster has no workers"):
         open_on_cluster(made.root, empty).search(window=windows(made)[0])
 
