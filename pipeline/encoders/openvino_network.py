@@ -74,7 +74,7 @@ class OpenVinoNetwork:
         named = {key.split(" ", 1)[1]: value for key, value in arrays.items()}
         layers = {key.removesuffix("/kernel"): _fold_normalisation(named, key.removesuffix("/kernel"))
                   for key in named if key.endswith("/kernel")}
-        self._compile = partial(_compile, layers, shape, pixel_scale, precision)
+        self._compile = partial(_compile, layers, named.get("join/centre"), shape, pixel_scale, precision)
         self._compiled = {SMALL_BATCH: self._compile(SMALL_BATCH)}
         self._lock = Lock()
 
@@ -154,14 +154,14 @@ def precision_error(precision: str) -> PrecisionError:
 
 
 def _compile(
-    layers: _Layers, shape: tuple[int, int], pixel_scale: float, precision: str, batch: int
+    layers: _Layers, centre: Array | None, shape: tuple[int, int], pixel_scale: float, precision: str, batch: int
 ) -> tuple[Any, Any]:
     """Compile the convolutions and the last layers for batches of one size."""
     openvino = _openvino()
     images, pooled = _convolutions(layers, batch, shape)
     core, network = openvino.Core(), openvino.Model([pooled], [images])
     convolutions = core.compile_model(network, "CPU", _settings(precision))
-    inputs, vectors = _head(layers, batch, shape, pixel_scale)
+    inputs, vectors = _head(layers, centre, batch, shape, pixel_scale)
     head = core.compile_model(openvino.Model([vectors], inputs), "CPU", _settings("float32"))
     if precision != "float32":
         full = core.compile_model(network, "CPU", _settings("float32"))
@@ -227,7 +227,7 @@ def _convolutions(layers: _Layers, batch: int, shape: tuple[int, int]) -> tuple[
 
 
 def _head(
-    layers: _Layers, batch: int, shape: tuple[int, int], pixel_scale: float
+    layers: _Layers, centre: Array | None, batch: int, shape: tuple[int, int], pixel_scale: float
 ) -> tuple[list[Any], Any]:
     """Build the last layers: images (batch, T, F) and the result of the convolutions → vectors (batch, d).
 
@@ -248,7 +248,7 @@ def _head(
     vectors = dense(combined, "vector")
     if "kind" in layers:
         seen = ops.concat([combined, features], 1)
-        vectors = join_parts(vectors, dense(seen, "kind"), _numpy_operations())
+        vectors = join_parts(vectors, dense(seen, "kind"), _numpy_operations(), centre)
     return [images, pooled], vectors
 
 

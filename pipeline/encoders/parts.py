@@ -17,8 +17,10 @@ KIND_SHARE = 0.6
 """Weight of the second part in the cosine of two vectors, if the lengths of their second parts are much above 1."""
 
 
-def join_parts(emitter: Any, kind: Any, xp: Any) -> Any:
+def join_parts(emitter: Any, kind: Any, xp: Any, centre: Any = None) -> Any:
     """Join the two parts of vectors, with their weights. The whole is not yet of unit length.
+
+    What all windows of noise have in common says nothing about a signal. If it is known, it is subtracted.
 
     Parameters
     ----------
@@ -28,6 +30,8 @@ def join_parts(emitter: Any, kind: Any, xp: Any) -> Any:
         Second part; a length of r is scaled to r / √(r² + 1).
     xp : module
         The module whose functions work on the array: ``numpy``, ``keras.ops``, or an object with the same functions.
+    centre : (EMITTER_DIMENSION + KIND_DIMENSION,) float32, optional
+        Mean of what windows of noise give without it.
 
     Returns
     -------
@@ -37,4 +41,5 @@ def join_parts(emitter: Any, kind: Any, xp: Any) -> Any:
         squared = xp.sum(part * part, axis=1, keepdims=True)
         return xp.multiply(part / xp.sqrt(xp.add(squared, np.float32(added))), np.float32(share**0.5))
 
-    return xp.concatenate([scaled(emitter, 1e-12, 1 - KIND_SHARE), scaled(kind, 1, KIND_SHARE)], axis=1)
+    joined = xp.concatenate([scaled(emitter, 1e-12, 1 - KIND_SHARE), scaled(kind, 1, KIND_SHARE)], axis=1)
+    return joined if centre is None else xp.add(joined, -centre)

@@ -3,7 +3,8 @@
 Training pulls together the vectors of two windows that hold the same signal at different places, strengths, phases and
 gains. It pushes apart the vectors of all other pairs (SimCLR, arXiv 2002.05709). In version 2, a linear discriminant of
 simulated kinds of interference makes a second part of the vectors. :mod:`pipeline.train.spectral` holds the training.
-Version 3 is a smaller network, which has learned the vectors of version 2 (:mod:`pipeline.train.distil`).
+Version 3 is a smaller network, which has learned the vectors of version 2 (:mod:`pipeline.train.distil`). Version 4 has
+learned to tell from a weak view what version 2 tells from a clear one (:mod:`pipeline.train.denoise`).
 The model card, ``pipeline/encoders/weights/spectral.md``, describes the training data and the results.
 """
 
@@ -47,15 +48,15 @@ from pipeline.support.text import shown
 
 NAME = "spectral"
 DIMENSIONS = MappingProxyType(
-    {1: EMITTER_DIMENSION, 2: EMITTER_DIMENSION + KIND_DIMENSION, 3: EMITTER_DIMENSION + KIND_DIMENSION})
+    {1: EMITTER_DIMENSION, **dict.fromkeys((2, 3, 4), EMITTER_DIMENSION + KIND_DIMENSION)})
 """Version → number of components of a vector."""
 INTEGRATIONS, CHANNELS = 16, 256
 """Spectra and channels of a window. The network was trained on this shape and takes no other."""
 _WEIGHTS = Path(__file__).with_name("weights")
 SHIPPED = MappingProxyType(
-    {1: _WEIGHTS / "spectral.npz", 2: _WEIGHTS / "spectral-2.npz", 3: _WEIGHTS / "spectral-3.npz"})
+    {1: _WEIGHTS / "spectral.npz", **{version: _WEIGHTS / f"spectral-{version}.npz" for version in (2, 3, 4)}})
 """Version → weights that come with the package."""
-DEFAULT = 3
+DEFAULT = 4
 """Version of the shipped weights that are used by default."""
 TRAINED = 2
 """Version of the network that the contrastive training makes weights for."""
@@ -66,7 +67,8 @@ BATCH, GPU_BATCH = 128, 4096
 compiled for one shape only."""
 
 _LARGE = (32, ((48, 48), (96, 96), (128, 128)))
-_SHAPES = MappingProxyType({1: _LARGE, 2: _LARGE, 3: (24, ((24, 32), (32, 64), (48, 128)))})
+_SMALL = (24, ((24, 32), (32, 64), (48, 128)))
+_SHAPES = MappingProxyType({1: _LARGE, 2: _LARGE, 3: _SMALL, 4: _SMALL})
 """Version → filters of the stem, and filters inside and at the end of each residual block."""
 SPECTRUM_UNITS = 192
 """Units that see the power spectrum; another 256 units see the picture."""
@@ -203,7 +205,9 @@ def _version_of(path: Path) -> int:
     layers = {name.split(" ", 1)[-1] for name in list_arrays(path, NAME)}
     if "kind/kernel" not in layers:
         return 1
-    return 3 if f"down{_SHAPES[3][1][0][1]}/kernel" in layers else 2
+    if "join/centre" in layers:
+        return 4
+    return 3 if f"down{_SMALL[1][0][1]}/kernel" in layers else 2
 
 
 def require_precision(precision: str) -> None:
@@ -258,7 +262,7 @@ def build(version: int = TRAINED) -> Any:
 
     A linear layer makes the vector of version 1, of 128 components and any length. Version 2 has a second linear layer
     of 24 components, which also sees the power spectrum itself. :func:`~pipeline.encoders.parts.join_parts` joins the
-    two. Version 3 has fewer filters.
+    two. Versions 3 and 4 have fewer filters. From the vectors of version 4, the mean vector of noise is subtracted.
     """
     layers = keras().layers
     pixels = keras().Input((INTEGRATIONS, CHANNELS, 1), name="image")
@@ -276,15 +280,22 @@ def build(version: int = TRAINED) -> Any:
     if version > 1:
         seen = layers.Concatenate(dtype="float32")([x, spectrum])
         kind = layers.Dense(KIND_DIMENSION, dtype="float32", name="kind")(seen)
-        vector = _joining_layer()([vector, kind])
+        vector = _joining_layer(version > 3)([vector, kind])
     return keras().Model(pixels, vector, name=NAME)
 
 
-def _joining_layer() -> Any:
+def _joining_layer(is_centred: bool) -> Any:
 
     class Join(keras().layers.Layer):  # type: ignore[misc]  # Keras has no types
+        centre = None
+
+        def build(self, _: Any) -> None:
+            if is_centred:
+                self.centre = self.add_weight(shape=(EMITTER_DIMENSION + KIND_DIMENSION,), name="centre",
+                                              initializer="zeros", trainable=False)
+
         def call(self, parts: Any) -> Any:
-            return join_parts(parts[0], parts[1], keras().ops)
+            return join_parts(parts[0], parts[1], keras().ops, self.centre)
 
     return Join(dtype="float32", name="join")
 

@@ -1,6 +1,6 @@
 """The unrelated signals that a query is compared with: their vectors by any encoder, and their cutouts.
 
-The package has the vectors of the default encoder and of the version before it. Everything else is made when it is
+The package has the vectors of the default encoder and of the versions before it. Everything else is made when it is
 first needed, which takes some seconds, and kept in the user's cache, in a folder that only this user can read.
 """
 

@@ -11,7 +11,8 @@ from pipeline.encoders import beta_vae as _beta_vae
 from pipeline.encoders import spectral as _spectral
 from pipeline.errors import ConfigError
 from pipeline.support.prefetch import prefetch
-from pipeline.train.batches import BATCHES_AHEAD, simulate_singles
+from pipeline.train.batches import simulate_singles
+from pipeline.train.loop import BATCHES_AHEAD
 
 __all__ = ["STEPS", "default_steps", "train"]
 
@@ -22,14 +23,14 @@ STEPS: Mapping[str, int] = MappingProxyType({_spectral.NAME: 2000, _beta_vae.NAM
 """
 
 
-IMITATOR, IMITATION_STEPS = 3, 1500
-"""Version of ``spectral`` that learns the vectors of version 2, and its default number of training steps."""
-_VERSIONS = frozenset({(_spectral.NAME, _spectral.TRAINED), (_spectral.NAME, IMITATOR)})
+LEARNERS: Mapping[int, int] = MappingProxyType({3: 1500, 4: 3600})
+"""Versions of ``spectral`` that learn from version 2 → default number of training steps. Version 3 learns its vectors,
+and version 4 what it answers to clear views."""
 
 
 def default_steps(name: str, version: int | None = None) -> int:
     """Return the default number of training steps of an encoder's version."""
-    return IMITATION_STEPS if version == IMITATOR else STEPS[name]
+    return LEARNERS.get(version or 0, STEPS[name])
 
 
 def train(
@@ -61,7 +62,7 @@ def train(
         Arithmetic: ``float32``, ``bfloat16``, ``float16``, or ``auto`` for the fastest on this machine. The weights
         are always float32.
     version : int, optional
-        Version of ``spectral`` to train: 2, the default, or :data:`IMITATOR`, which learns the vectors of version 2.
+        Version of ``spectral`` to train: 2, the default, or one of :data:`LEARNERS`.
     on_step : callable
         Called after each step with its number, from 1, and its loss.
 
@@ -74,8 +75,8 @@ def train(
     """
     if name not in STEPS:
         raise ConfigError(f"encoder {name!r} cannot be trained; these can: {', '.join(STEPS)}")
-    if version is not None and (name, version) not in _VERSIONS:
-        raise ConfigError(f"version {version} of {name} cannot be trained; these can: 2 and {IMITATOR} of spectral")
+    if version is not None and (name != _spectral.NAME or version not in (_spectral.TRAINED, *LEARNERS)):
+        raise ConfigError(f"version {version} of {name} cannot be trained; these can: 2, 3 and 4 of spectral")
     steps = default_steps(name, version) if steps is None else steps
     if steps < 1 and name != _spectral.NAME:
         raise ConfigError(f"training takes at least one step, got {steps}")
@@ -85,10 +86,14 @@ def train(
         from pipeline.encoders import fastest_precision
 
         precision = fastest_precision()
-    if version == IMITATOR:
+    if version == 3:
         from pipeline.train import distil
 
         distil.train(out, steps=steps, seed=seed, precision=precision, on_step=on_step)
+    elif version == 4:
+        from pipeline.train import denoise
+
+        denoise.train(out, steps=steps, seed=seed, precision=precision, on_step=on_step)
     elif name == _spectral.NAME:
         from pipeline.train import spectral
 

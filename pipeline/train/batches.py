@@ -36,10 +36,14 @@ NOISE_WINDOWS_PER_STEP = 32
 """Windows of noise per step, in addition to the pairs. Training pushes their vectors away from those of all signals."""
 WINDOWS_PER_STEP = 64
 """Windows per step for an encoder that is trained without pairs; an eighth of them hold noise only."""
-BATCHES_AHEAD = 2
-"""Batches that are drawn in advance, while the network learns from the current one."""
 WEAK_SHARE, WEAK_SNR = 0.5, (2.0, 7.0)
 """Share of pairs in which both views are weak, and the range of their SNR."""
+CLEAR_SNR = (12.0, 80.0)
+"""Range of the SNR of clear views, which nothing disturbs."""
+HIDDEN_SHARE = 0.6
+"""Share of weak views among the views beside the clear ones."""
+EMITTERS_PER_STEP, NOISE_BESIDE_CLEAR = 220, 88
+"""Emitters per step, each seen four times, and windows of noise per step, if there are clear views."""
 VARIED_SHARE = 0.25
 """Share of patterns that are stretched and mirrored. Each is then the only one of its kind."""
 WINDOWS_PER_KIND = 12
@@ -99,14 +103,49 @@ def simulate_views(
         All first views, all second views in the same order, then noise.
     """
     rng = np.random.default_rng([_TRAINING, seed, step])
-    patterns, kinds = _draw_patterns(rng, pairs // 2)
-    emitters: list[Signal | Pattern] = [*patterns, *_draw_signals(rng, pairs - pairs // 2)]
-    kinds += range(len(KINDS) + len(kinds), len(KINDS) + pairs)
+    emitters, kinds = _draw_emitters(rng, pairs)
     jitter = [_JITTER * (rng.random() < 0.5) for _ in emitters]
     weak = rng.random(pairs) < WEAK_SHARE
     both = [_view(rng, *one) for _ in range(2) for one in zip(emitters, weak.tolist(), jitter, strict=True)]
     cutouts = _simulate_in_any_noise(rng, both + [None] * noise_windows)
     return Views(cutouts, np.array(2 * kinds + [NOISE_KIND] * noise_windows, np.int32))
+
+
+def simulate_clear_views(
+    seed: int, step: int, emitters: int = EMITTERS_PER_STEP, noise_windows: int = NOISE_BESIDE_CLEAR
+) -> Views:
+    """Simulate two clear views of each emitter, and two others, of which most are weak.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the training run.
+    step : int
+        Number of the step.
+    emitters : int
+        Number of emitters, which are those of :func:`simulate_views`.
+    noise_windows : int
+        Number of windows of noise.
+
+    Returns
+    -------
+    Views
+        All first clear views, all second ones, all third and all fourth views in the same order, then noise.
+    """
+    rng = np.random.default_rng([_TRAINING, seed, step, 2])
+    seen, kinds = _draw_emitters(rng, emitters)
+    jitter = [_JITTER * (rng.random() < 0.5) for _ in seen]
+    clear = [_clear_view(rng, *one) for _ in range(2) for one in zip(seen, jitter, strict=True)]
+    weak = rng.random((2, emitters)) < HIDDEN_SHARE
+    others = [_view(rng, *one) for row in weak for one in zip(seen, row.tolist(), jitter, strict=True)]
+    cutouts = _simulate_in_any_noise(rng, [*clear, *others, *[None] * noise_windows])
+    return Views(cutouts, np.array(4 * kinds + [NOISE_KIND] * noise_windows, np.int32))
+
+
+def simulate_noise(seed: int, block: int, windows: int) -> NDArray[np.uint8]:
+    """Simulate windows (n, 16, 256) of noise, of which no training step sees one."""
+    rng = np.random.default_rng([_TRAINING, seed, block, 3])
+    return _simulate_in_any_noise(rng, [None] * windows)
 
 
 def simulate_kind_views(seed: int, step: int) -> Views:
@@ -151,6 +190,20 @@ def _draw_patterns(rng: np.random.Generator, count: int) -> tuple[list[Pattern],
 def _draw_signals(rng: np.random.Generator, count: int) -> list[Signal]:
     originals = [random_signal(rng) for _ in range((count + 1) // 2)]
     return [*originals, *(sibling(rng, one) for one in originals)][:count]
+
+
+def _draw_emitters(rng: np.random.Generator, count: int) -> tuple[list[Signal | Pattern], list[int]]:
+    """Draw emitters, half of them patterns, and the numbers of their kinds."""
+    patterns, kinds = _draw_patterns(rng, count // 2)
+    kinds += range(len(KINDS) + len(kinds), len(KINDS) + count)
+    return [*patterns, *_draw_signals(rng, count - count // 2)], kinds
+
+
+def _clear_view(rng: np.random.Generator, emitter: Signal | Pattern, jitter: float) -> Signal | Pattern:
+    """Draw a strong view of an emitter, without a second pattern and without steps of the gain."""
+    if isinstance(emitter, Signal):
+        return vary(rng, emitter, CLEAR_SNR, jitter)
+    return vary_pattern(rng, emitter, CLEAR_SNR, jitter)
 
 
 def _view(

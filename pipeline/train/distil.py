@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from pipeline.encoders import keras, load_arrays, save_weights, spectral, use_precision
 from pipeline.encoders.parts import EMITTER_DIMENSION, KIND_DIMENSION, join_parts
-from pipeline.support.prefetch import prefetch
-from pipeline.train.batches import BATCHES_AHEAD, PAIRS_PER_STEP, simulate_kind_views, simulate_views
-from pipeline.train.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.train.batches import PAIRS_PER_STEP, simulate_kind_views, simulate_views
+from pipeline.train.loop import learner_of, learning_rate, run_steps
 from pipeline.train.prune import prune
-from pipeline.train.spectral import BLOCKS, STEPS_PER_CHECKPOINT, WARM_UP_SHARE, fit_kinds
+from pipeline.train.spectral import BLOCKS, fit_kinds
 
 TEACHER, LEARNER = 2, 3
 """Version of the network that is imitated, and of the one that learns."""
@@ -82,7 +81,7 @@ def train(
 ) -> None:
     """Train a network of version 3 and write its weights to ``out``. The write is atomic.
 
-    Every :data:`~pipeline.train.spectral.STEPS_PER_CHECKPOINT` steps, the state of the training is written to
+    Every :data:`~pipeline.train.loop.STEPS_PER_CHECKPOINT` steps, the state of the training is written to
     ``*.checkpoint.npz`` beside ``out``. If that file exists at the start, the training goes on from it. It is removed
     at the end.
 
@@ -112,33 +111,23 @@ def train(
     keras().utils.set_random_seed(seed)
     with use_precision(precision):
         network = spectral.build(LEARNER)
-        learner = _learner(network)
+        learner = learner_of(_answers(network), imitation_loss)
     for layer in FROZEN:
         network.get_layer(layer).trainable = False
-    warm_up = max(1, round(WARM_UP_SHARE * steps))
-    rate = keras().optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=LEARNING_RATE, warmup_steps=warm_up)
+    rate = learning_rate(LEARNING_RATE, steps)
     learner.compile(optimizer=keras().optimizers.Adam(rate, beta_2=MEMORY, global_clipnorm=CLIP))
     learner.build((None, spectral.INTEGRATIONS, spectral.CHANNELS, 1))
     teacher = _teacher()
     unfinished = out.with_suffix(".checkpoint.npz")
     settings = {"steps": steps, "seed": seed, "pairs": pairs, "precision": precision, "version": LEARNER}
-    if unfinished.exists():
-        done = load_checkpoint(unfinished, learner, settings)
-    else:
-        done = 0
-        network.set_weights(_pruned(teacher, seed, steps, pairs))
     answers = _answers(teacher)
 
-    def lesson(number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        images = _images(seed, done + number, pairs)
+    def lesson(step: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        images = _images(seed, step, pairs)
         return images, answers.predict_on_batch(images)
 
-    for step, (images, wanted) in enumerate(prefetch(lesson, steps - done, BATCHES_AHEAD), done + 1):
-        learner.reset_metrics()
-        on_step(step, float(learner.train_on_batch(images, wanted)))
-        if step % STEPS_PER_CHECKPOINT == 0:
-            save_checkpoint(unfinished, learner, step, settings)
+    run_steps(learner, lesson, steps, unfinished=unfinished, settings=settings, on_step=on_step,
+              begin=lambda: network.set_weights(_pruned(teacher, seed, steps, pairs)))
     fit_kinds(network, seed, blocks, LEARNER)
     save_weights(out, network)
     unfinished.unlink(missing_ok=True)
@@ -173,24 +162,3 @@ def _answers(network: Any) -> Any:
     vector, kind = network.get_layer("vector"), network.get_layer("kind")
     joined = layers.Concatenate(dtype="float32")([vector.input, vector.output, kind.output])
     return keras().Model(network.input, joined)
-
-
-def _learner(network: Any) -> Any:
-    """Wrap a network so that Keras' training step, with any backend, minimises :func:`imitation_loss`.
-
-    Normalisation stays as it is, as when vectors are computed.
-    """
-
-    class Learner(keras().Model):  # type: ignore[misc]  # Keras has no types
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = _answers(network)
-
-        def call(self, images: Any, training: bool = False) -> Any:
-            return self.network(images, training=False)
-
-        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
-                         training: bool = True) -> Any:
-            return imitation_loss(y_pred, y)
-
-    return Learner()

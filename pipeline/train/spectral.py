@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.encoders import keras, load_arrays, save_weights, spectral, use_precision
 from pipeline.encoders.parts import EMITTER_DIMENSION, KIND_DIMENSION
 from pipeline.support.prefetch import prefetch
-from pipeline.train.batches import BATCHES_AHEAD, NOISE_KIND, PAIRS_PER_STEP, Views, simulate_kind_views, simulate_views
-from pipeline.train.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.train.batches import NOISE_KIND, PAIRS_PER_STEP, simulate_kind_views, simulate_views
 from pipeline.train.discriminant import fit_discriminant
+from pipeline.train.loop import learner_of, learning_rate, run_steps
 
 TEMPERATURE = 0.07
 """Divisor of the cosines in the loss of emitters."""
@@ -28,12 +29,8 @@ NOISE_WEIGHT = 8.0
 LEARNING_RATE = 4e-4
 """Largest learning rate of the AdamW optimiser."""
 WEIGHT_DECAY = 1e-4
-WARM_UP_SHARE = 0.03
-"""Share of the steps in which the learning rate rises from 0. It then falls to 0 as a cosine."""
 BLOCKS = 200
 """Blocks of windows for the discriminant."""
-STEPS_PER_CHECKPOINT = 50
-"""Steps between two writes of the state of an unfinished training."""
 
 
 def graded_loss(vectors: Any, kinds: Any, pairs: int) -> Any:
@@ -65,11 +62,28 @@ def graded_loss(vectors: Any, kinds: Any, pairs: int) -> Any:
     alike = ops.cast(kinds[:count, None] == kinds[None], "float32") - itself
     prior = math.log(NOISE_WEIGHT) * ops.cast(kinds[None] == NOISE_KIND, "float32") - 1e9 * itself
     emitters, shapes = vectors[:, :EMITTER_DIMENSION], vectors[:, EMITTER_DIMENSION:]
-    return _pick(emitters, partner, prior, TEMPERATURE) + KIND_WEIGHT * _pick(shapes, alike, prior, KIND_TEMPERATURE)
+    return (pick_loss(emitters, partner, prior, TEMPERATURE)
+            + KIND_WEIGHT * pick_loss(shapes, alike, prior, KIND_TEMPERATURE))
 
 
-def _pick(vectors: Any, wanted: Any, prior: Any, temperature: float) -> Any:
-    """Return the cross-entropy of picking a wanted window by cosine, averaged over the wanted ones, then over rows."""
+def pick_loss(vectors: Any, wanted: Any, prior: Any, temperature: float) -> Any:
+    """Return the cross-entropy of picking a wanted window by cosine, averaged over the wanted ones, then over rows.
+
+    Parameters
+    ----------
+    vectors : (windows, d) tensor
+        Vectors of any length.
+    wanted : (rows, windows) tensor
+        1 for each window that should be picked by the window of the row, else 0.
+    prior : (rows, windows) tensor
+        Logarithm of the weight of each candidate.
+    temperature : float
+        Divisor of the cosines.
+
+    Returns
+    -------
+    scalar tensor
+    """
     ops = keras().ops
     unit = vectors / ops.sqrt(ops.sum(vectors * vectors, axis=1, keepdims=True) + 1e-12)
     similarity = ops.matmul(unit[:wanted.shape[0]], ops.transpose(unit)) / temperature + prior
@@ -91,8 +105,9 @@ def train(
 
     The discriminant replaces the part of the vectors from which the contrastive training has learned the kinds.
 
-    Every :data:`STEPS_PER_CHECKPOINT` steps, the state of the training is written to ``*.checkpoint.npz`` beside
-    ``out``. If that file exists at the start, the training goes on from it. It is removed at the end.
+    Every :data:`~pipeline.train.loop.STEPS_PER_CHECKPOINT` steps, the state of the training is written to
+    ``*.checkpoint.npz`` beside ``out``. If that file exists at the start, the training goes on from it. It is removed
+    at the end.
 
     Parameters
     ----------
@@ -123,25 +138,19 @@ def train(
     keras().utils.set_random_seed(seed)
     with use_precision(precision):
         network = spectral.build()
-        learner = _learner(network, pairs)
+        learner = learner_of(network, partial(graded_loss, pairs=pairs), normalises=True)
     _start_from_first_version(network)
-    warm_up = max(1, round(WARM_UP_SHARE * steps))
-    rate = keras().optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=LEARNING_RATE, warmup_steps=warm_up)
+    rate = learning_rate(LEARNING_RATE, steps)
     learner.compile(optimizer=keras().optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY))
     learner.build((None, spectral.INTEGRATIONS, spectral.CHANNELS, 1))
     unfinished = out.with_suffix(".checkpoint.npz")
     settings = {"steps": steps, "seed": seed, "pairs": pairs, "precision": precision}
-    done = load_checkpoint(unfinished, learner, settings) if unfinished.exists() else 0
 
-    def views(number: int) -> Views:
-        return simulate_views(seed, done + number, pairs=pairs)
+    def lesson(step: int) -> tuple[Any, Any]:
+        views = simulate_views(seed, step, pairs=pairs)
+        return spectral.inputs(views.cutouts), views.kinds
 
-    for step, one in enumerate(prefetch(views, steps - done, BATCHES_AHEAD), done + 1):
-        learner.reset_metrics()
-        on_step(step, float(learner.train_on_batch(spectral.inputs(one.cutouts), one.kinds)))
-        if step % STEPS_PER_CHECKPOINT == 0:
-            save_checkpoint(unfinished, learner, step, settings)
+    run_steps(learner, lesson, steps, unfinished=unfinished, settings=settings, on_step=on_step)
     fit_kinds(network, seed, blocks, spectral.TRAINED)
     save_weights(out, network)
     unfinished.unlink(missing_ok=True)
@@ -178,21 +187,3 @@ def _start_from_first_version(network: Any) -> None:
     for variable in network.weights:
         if variable.path in first:
             variable.assign(first[variable.path])
-
-
-def _learner(network: Any, pairs: int) -> Any:
-    """Wrap a network so that Keras' training step, with any backend, minimises :func:`graded_loss`."""
-
-    class Learner(keras().Model):  # type: ignore[misc]  # Keras has no types
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def call(self, images: Any, training: bool = False) -> Any:
-            return self.network(images, training=training)
-
-        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
-                         training: bool = True) -> Any:
-            return graded_loss(y_pred, y, pairs)
-
-    return Learner()

@@ -86,7 +86,7 @@ def test_without_a_cluster_this_machine_is_examined(tmp_path: Path) -> None:
     assert (found.workers, found.exit_code) == (0, 0)
     assert {check.where for check in found.checks} == {"here"}
     assert [check.message for check in named(found, "corpus place")] == [f"{tmp_path / 'not-yet'} does not exist yet"]
-    assert named(found, "encoder")[0].message.startswith("spectral-v3")
+    assert named(found, "encoder")[0].message.startswith("spectral-v4")
     assert not (tmp_path / "not-yet").exists()
 
 

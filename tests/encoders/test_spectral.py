@@ -97,7 +97,7 @@ def test_vectors_are_unit_finite_and_independent_of_the_batch(cutouts):
     assert encoder.encode(cutouts[:0]).shape == (0, 152)
 
 
-@pytest.mark.parametrize(("version", "dimension"), [(1, 128), (2, 152), (3, 152)])
+@pytest.mark.parametrize(("version", "dimension"), [(1, 128), (2, 152), (3, 152), (4, 152)])
 def test_spec_says_which_weights(version, dimension):
     digest = hashlib.sha256(SHIPPED[version].read_bytes()).hexdigest()
     spec = load_encoder("spectral", version=version).spec
@@ -199,7 +199,7 @@ def test_auto_is_settled_by_the_hardware_and_an_unknown_precision_is_refused(mon
 def test_the_network_has_the_stated_size():
     assert build(1).count_params() == 693_792
     assert build(2).count_params() == 693_792 + 24 * (448 + 1024 + 1)
-    assert dict(spectral.DIMENSIONS) == {1: 128, 2: 152, 3: 152}
+    assert dict(spectral.DIMENSIONS) == {1: 128, 2: 152, 3: 152, 4: 152}
 
 
 @pytest.fixture(scope="module")
@@ -226,12 +226,12 @@ def test_a_weights_file_says_its_version(second_version, cutouts, monkeypatch):
 
 
 def test_several_versions_come_with_the_package():
-    assert encoders.versions("spectral") == (1, 2, 3)
+    assert encoders.versions("spectral") == (1, 2, 3, 4)
     assert encoders.versions("power-spectrum") == ()
     assert load_encoder("spectral", version=spectral.DEFAULT) is load_encoder("spectral")
-    assert load_encoder("spectral").spec.version == 3
-    with pytest.raises(EncoderError, match="this program has version 1, 2, 3 of spectral, not 4"):
-        load_encoder("spectral", version=4)
+    assert load_encoder("spectral").spec.version == 4
+    with pytest.raises(EncoderError, match="this program has version 1, 2, 3, 4 of spectral, not 5"):
+        load_encoder("spectral", version=5)
 
 
 @pytest.mark.parametrize("has_gpu", [False, True])

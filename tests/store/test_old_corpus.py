@@ -95,7 +95,7 @@ def test_it_goes_on_with_its_encoder_until_embed_makes_the_next(tmp_path: Path) 
     path = new_file(tmp_path)
     assert ingest([path], root, serial=True).encoder == first
     second = embed(root, serial=True).encoder
-    assert second.startswith("spectral-v3-")
+    assert second.startswith("spectral-v4-")
     corpus = open_corpus(root)
     vectors = corpus.status().vectors
     assert vectors[second] == vectors[first] == corpus.status().windows_kept

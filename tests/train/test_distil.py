@@ -9,7 +9,7 @@ from pipeline.encoders import load_encoder, spectral
 from pipeline.encoders.backend import load_arrays, load_weights
 from pipeline.encoders.parts import join_parts
 from pipeline.errors import EncoderError
-from pipeline.train import distil
+from pipeline.train import distil, loop
 from pipeline.train.batches import simulate_views
 from pipeline.train.distil import COSINE_WEIGHT, FEATURE_WEIGHT, imitation_loss
 
@@ -53,7 +53,7 @@ def likeness(network, other, images):
 
 @pytest.mark.slow
 def test_a_training_that_is_resumed_makes_the_same_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(distil, "STEPS_PER_CHECKPOINT", 2)
+    monkeypatch.setattr(loop, "STEPS_PER_CHECKPOINT", 2)
     monkeypatch.setattr(distil, "LEARNING_RATE", 1e-4)
     at_once, in_two = tmp_path / "at_once.npz", tmp_path / "in_two.npz"
     losses = taught(at_once)
