@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from pipeline.train.batches import (
     simulate_views,
 )
 from pipeline.train.spectral import KIND_TEMPERATURE, KIND_WEIGHT, NOISE_WEIGHT, TEMPERATURE, graded_loss
+from tests.train.interrupted import Stopped, losses_of
 
 
 def test_two_views_share_their_emitter_and_noise_comes_last():
@@ -112,20 +113,7 @@ def test_a_few_steps_lower_the_loss_and_the_weights_come_back(tmp_path):
     np.testing.assert_allclose(load_encoder("spectral", weights=str(again)).encode(windows), vectors, atol=1e-6)
 
 
-class Stopped(Exception):
-    pass
-
-
-def taught(out: Path, stop_after: int | None = None) -> list[float]:
-    losses = []
-
-    def on_step(step: int, loss: float) -> None:
-        losses.append(loss)
-        if step == stop_after:
-            raise Stopped
-
-    training.train(out, steps=5, pairs=4, blocks=1, seed=2, on_step=on_step)
-    return losses
+taught = partial(losses_of, training.train, steps=5, pairs=4, blocks=1, seed=2)
 
 
 @pytest.mark.slow
