@@ -22,11 +22,12 @@ PROGRESS_INTERVAL_S = 10.0
               help="File to write the weights to. Default: ENCODER.npz.")
 @click.option("--steps", type=click.IntRange(0), default=None, metavar="N",
               help="Number of training batches. Default: 2000 for spectral, 1500 for its version 3, 3600 for "
-                   "version 4; 4000 for beta-vae. "
-                   "With 0, spectral learns the kinds of interference only, which takes minutes.")
+                   "version 4; 4000 for beta-vae. With 0, spectral learns the kinds of interference only (versions 2 "
+                   "and 3), or the mean vector of noise only (version 4). That takes minutes.")
 @click.option("--version", type=int, default=None, metavar="N",
               help="Version of spectral to train: 2; 3, a smaller network that learns the vectors of version 2; or 4, "
-                   "which goes on from 3 and learns from weak views what version 2 tells from clear ones. Default: 2.")
+                   "which goes on from 3 and learns to see in weak windows what version 2 sees in clear ones. "
+                   "Default: 2.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Seed of the first weights and of the simulated windows.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,

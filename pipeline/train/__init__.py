@@ -54,7 +54,8 @@ def train(
     out : Path
         Path of the ``.npz`` to write; the option ``--weights`` takes such a file.
     steps : int, optional
-        Number of steps; by default, that of :func:`default_steps`. With 0, ``spectral`` learns the kinds only.
+        Number of steps; by default, that of :func:`default_steps`. With 0, ``spectral`` learns the kinds
+        only (versions 2 and 3), or the mean vector of noise only (version 4).
     seed : int
         Seed of the initial weights and of every window. Two runs still differ in the last bits of sums, because threads
         add in no fixed order.
